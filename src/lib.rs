@@ -1,0 +1,4 @@
+//! Warmfront, a self-hosted caching edge.
+
+pub mod fields;
+pub mod time;

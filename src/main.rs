@@ -1,0 +1,3 @@
+//! The `warmfront` command.
+
+fn main() {}
