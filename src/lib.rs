@@ -1,4 +1,6 @@
 //! Warmfront, a self-hosted caching edge.
 
 pub mod fields;
+pub mod policy;
+pub mod site;
 pub mod time;

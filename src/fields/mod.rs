@@ -1,1 +1,3 @@
 //! Header grammar.
+
+pub mod host;

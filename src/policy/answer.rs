@@ -1,0 +1,1 @@
+//! How a failure is told to the viewer.

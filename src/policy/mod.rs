@@ -1,0 +1,262 @@
+//! What HTTP and CloudFront say to do: decisions as functions of facts and time.
+//!
+//! Nothing here reads a clock, awaits, logs or changes its arguments; every
+//! decision is an enum that says all there is to say, its reason included. The
+//! daemon obeys them and `explain` prints them, so both always agree.
+//!
+//! | question | file | source |
+//! |---|---|---|
+//! | for the cache, for the origin, or answered here? | `intent` | CloudFront behaviours |
+//! | what identifies the answer? | `key` | RFC 9111 §2 |
+//! | may it be stored? | `storable` | RFC 9111 §3, §3.5 |
+//! | how long is it fresh, and usable when stale? | `lifetime` | RFC 9111 §4.2.1, RFC 5861 |
+//! | how old is it? | `age` | RFC 9111 §4.2.3 |
+//! | which stored variant answers? | `variant` | RFC 9111 §4.1 |
+//! | may it be used now, or shared now? | `reuse` | RFC 9111 §4 |
+//! | how is it validated and refreshed? | `validate` | RFC 9111 §4.3, §3.2 |
+//! | the origin answered, or did not: what now? | `settle` | RFC 9111 §4.2.4, §4.3.3 |
+//! | does the viewer's own condition hold? | `precondition` | RFC 9110 §13 |
+//! | what goes to the origin? | `forward` | CloudFront origin request policy |
+//! | try again? | `failover` | CloudFront origin timeouts |
+//! | how is a failure told? | `answer` | RFC 9110 §15.6 |
+//! | what goes to the viewer? | `deliver` | RFC 9211 |
+//! | does a path match a behaviour? | `pattern` | CloudFront path patterns |
+
+use std::{net::SocketAddr, time::Duration};
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, uri::PathAndQuery};
+
+use crate::{fields::host::Host, time::Timestamp};
+
+pub mod age;
+pub mod answer;
+pub mod deliver;
+pub mod failover;
+pub mod forward;
+pub mod intent;
+pub mod key;
+pub mod lifetime;
+pub mod pattern;
+pub mod precondition;
+pub mod reuse;
+pub mod settle;
+pub mod storable;
+pub mod validate;
+pub mod variant;
+
+pub use failover::Failure;
+pub use key::{Key, KeySpec};
+pub use settle::Meta;
+
+/// How a viewer speaks to us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Scheme {
+    /// Plain text.
+    Http,
+    /// Over TLS.
+    Https,
+}
+
+impl Scheme {
+    /// `"http"` or `"https"`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
+
+/// What a viewer asks, as every decision sees it: checked, and with one path.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// The method; unknown ones are kept as they are.
+    pub method: Method,
+    /// How the viewer reached us.
+    pub scheme: Scheme,
+    /// The host it asked for, canonical.
+    pub host: Host,
+    /// The target as sent; [`Ask::path`] and [`Ask::query`] are what counts.
+    pub target: PathAndQuery,
+    /// The canonical path where it differs from the one sent.
+    pub rewritten: Option<Box<str>>,
+    /// The viewer's fields.
+    pub headers: HeaderMap,
+    /// Whether a body follows: `Content-Length` above zero, or chunked.
+    pub has_body: bool,
+    /// The version of the viewer's message.
+    pub version: Version,
+    /// The viewer's address.
+    pub viewer: SocketAddr,
+    /// When its head arrived.
+    pub at: Timestamp,
+}
+
+impl Ask {
+    /// The one path that matching, key and forwarding see.
+    pub fn path(&self) -> &str {
+        self.rewritten.as_deref().unwrap_or_else(|| self.target.path())
+    }
+
+    /// The query as sent, without its `?`; `None` and empty mean the same.
+    pub fn query(&self) -> Option<&str> {
+        self.target.query().filter(|query| !query.is_empty())
+    }
+}
+
+/// What a behaviour tells the decisions: its TOML, checked and compiled.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// The methods that are let through; others are answered 403.
+    pub methods: Methods,
+    /// Whether answers may be stored and shared at all.
+    pub caching: Caching,
+    /// Bounds of lifetimes.
+    pub ttl: Ttls,
+    /// Whether the viewer's `Cache-Control` and `Pragma` count (RFC 9111 §5.2.1).
+    pub request_directives: RequestDirectives,
+    /// How long a stale response may serve when the origin names nothing.
+    pub stale: Stale,
+    /// What identifies an answer.
+    pub key: KeySpec,
+    /// What reaches the origin.
+    pub forward: Forward,
+    /// What `Vary` does.
+    pub vary: Vary,
+    /// Loud relaxations; all off unless an operator wrote them down.
+    pub relaxed: Relaxed,
+}
+
+/// Which methods a behaviour lets through (CloudFront: allowed methods).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Methods {
+    /// GET and HEAD.
+    Read,
+    /// GET, HEAD and OPTIONS.
+    ReadOptions,
+    /// Every method.
+    All,
+}
+
+/// Whether a behaviour caches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caching {
+    /// Answers are stored when they may be.
+    On,
+    /// Never stored, never shared, streamed.
+    Off,
+}
+
+/// Lifetimes of a behaviour; `min <= max` and `default <= max`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Ttls {
+    /// At least this long, except against `no-store`, `private`, `no-cache`.
+    pub min: Duration,
+    /// When the origin names no lifetime.
+    pub default: Duration,
+    /// At most this long, whatever the origin says.
+    pub max: Duration,
+    /// Share of the age since `Last-Modified`, 0 to 1 (RFC 9111 §4.2.2).
+    pub heuristic: f64,
+    /// For 404, 410, 414 and 5xx that name no lifetime.
+    pub error: Duration,
+}
+
+/// Whether the viewer's own directives count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequestDirectives {
+    /// They do not, as at CloudFront.
+    Ignore,
+    /// They do, as RFC 9111 §5.2.1 says.
+    Honour,
+}
+
+/// How long past its lifetime a response may serve (RFC 5861), unless the origin says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stale {
+    /// While it is refreshed in the background.
+    pub while_revalidate: Duration,
+    /// While the origin fails.
+    pub if_error: Duration,
+}
+
+/// A choice among names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Selection<T> {
+    /// Every one.
+    All,
+    /// None.
+    None,
+    /// Those listed.
+    Only(Vec<T>),
+    /// Every one but those listed.
+    Except(Vec<T>),
+}
+
+impl<T> Selection<T> {
+    /// Whether `name` is chosen.
+    pub fn takes<N: ?Sized>(&self, name: &N) -> bool
+    where
+        T: PartialEq<N>,
+    {
+        match self {
+            Self::All => true,
+            Self::None => false,
+            Self::Only(names) => names.iter().any(|one| one == name),
+            Self::Except(names) => !names.iter().any(|one| one == name),
+        }
+    }
+}
+
+/// What reaches the origin beyond path and body (CloudFront: origin request policy).
+#[derive(Clone, Debug)]
+pub struct Forward {
+    /// Query parameters; those in the key always go.
+    pub query: ForwardQuery,
+    /// End-to-end fields; those in the key always go.
+    pub headers: Selection<HeaderName>,
+    /// Cookies; those in the key always go.
+    pub cookies: Selection<Vec<u8>>,
+}
+
+/// Which query parameters reach the origin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ForwardQuery {
+    /// Those in the key.
+    Key,
+    /// The query as the viewer sent it.
+    All,
+    /// Those in the key and these, by decoded name.
+    KeyAnd(Vec<Vec<u8>>),
+}
+
+/// What the origin's `Vary` does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Vary {
+    /// A secondary key (RFC 9111 §4.1).
+    Rfc,
+    /// Nothing that varies by an unkeyed field is stored.
+    Refuse,
+}
+
+/// Relaxations that can leak; each is a loud key of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Relaxed {
+    /// `unsafe_ttl_min_overrides_origin`: `ttl.min` wins over `no-store`, `private`, `no-cache`.
+    pub ttl_min_overrides_origin: bool,
+    /// `unsafe_store_set_cookie`: answers with `Set-Cookie` are stored and replayed.
+    pub store_set_cookie: bool,
+    /// `unsafe_share_authorized`: answers to credentials are stored without the origin's leave.
+    pub share_authorized: bool,
+}
+
+/// Where a behaviour's requests go, as forwarding needs to know it.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// `Host` towards the origin: its name, and its port where that is not the scheme's.
+    pub authority: HeaderValue,
+    /// Put before the path; empty or `/…` without a final slash.
+    pub prefix: String,
+    /// Set on every request, overwriting the viewer's.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+}

@@ -1,0 +1,4 @@
+//! settle
+/// Meta
+#[derive(Debug)]
+pub struct Meta;

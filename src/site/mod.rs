@@ -1,0 +1,73 @@
+//! The configuration as the daemon uses it: checked, compiled, immutable.
+//!
+//! A [`Snapshot`] never changes. A request takes the current one once, at its
+//! start, and sees no other; a reload makes a new one.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+mod distribution;
+mod origin;
+mod route;
+
+pub use distribution::{Behaviour, Distribution};
+pub use origin::{Origin, Protocol};
+pub use route::{Hosts, Route, Routed};
+
+/// Everything one version of the configuration says.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Counts the configurations this process has run, from 1.
+    pub generation: u64,
+    /// Names the content: equal digests are equal configurations.
+    pub digest: String,
+    /// The process.
+    pub server: Server,
+    /// The store's bounds.
+    pub cache: Cache,
+    /// The admin listener, if there is one.
+    pub admin: Option<Admin>,
+    /// Where viewers connect.
+    pub listeners: Vec<Listener>,
+    /// Every origin, in the file's order.
+    pub origins: Vec<Arc<Origin>>,
+    /// Every distribution, in the file's order.
+    pub distributions: Vec<Distribution>,
+    /// Which distribution a host belongs to.
+    pub hosts: Hosts,
+}
+
+/// How the process runs. All but `workers` follow a reload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// Threads that serve viewers, each with its own sockets.
+    pub workers: usize,
+    /// How long requests in flight may still take after SIGTERM.
+    pub drain_timeout: Duration,
+    /// How long a viewer may take to send a whole head, the first byte of a connection included.
+    pub header_timeout: Duration,
+    /// How long a connection may be idle between requests.
+    pub idle_timeout: Duration,
+}
+
+/// The store's bounds; they are fixed for the life of the process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cache {
+    /// Heads, bodies, keys and index together, in bytes.
+    pub memory: u64,
+    /// A larger body streams through, unstored; in bytes.
+    pub object_max: u64,
+}
+
+/// The admin listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admin {
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+/// A viewers' listener.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Listener {
+    /// Where it listens.
+    pub address: SocketAddr,
+}
