@@ -9,6 +9,7 @@
 //! Nothing here reads a clock, allocates on a hot path without need, or decides
 //! what a field *means* for a response; that is the floor above.
 
+pub mod cache_control;
 pub mod host;
 pub mod list;
 
