@@ -14,6 +14,7 @@ pub mod date;
 pub mod etag;
 pub mod host;
 pub mod list;
+pub mod range;
 
 use std::borrow::Cow;
 
