@@ -11,6 +11,7 @@
 
 pub mod cache_control;
 pub mod date;
+pub mod encoding;
 pub mod etag;
 pub mod host;
 pub mod list;
