@@ -10,6 +10,7 @@
 //! what a field *means* for a response; that is the floor above.
 
 pub mod cache_control;
+pub mod cookie;
 pub mod date;
 pub mod encoding;
 pub mod etag;
