@@ -13,9 +13,11 @@ pub mod cache_control;
 pub mod cookie;
 pub mod date;
 pub mod encoding;
+mod escape;
 pub mod etag;
 pub mod host;
 pub mod list;
+pub mod query;
 pub mod range;
 
 use std::borrow::Cow;

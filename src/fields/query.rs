@@ -1,0 +1,163 @@
+//! The pieces of a query string, in the one form that key and origin both see.
+//!
+//! Only `&` separates pieces. A `;` is data (security: an origin that splits on
+//! it would see parameters that the key does not know), repeated names are
+//! separate pieces, and nothing is reordered here. Two queries get one
+//! canonical form only when RFC 3986 §6.2.2 says that they are the same:
+//! merging more would let one viewer choose another's answer.
+
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode;
+
+use super::escape::{self, Escape};
+
+/// The non-empty pieces between `&`, in order. `query` is without its `?`.
+pub fn pieces(query: &str) -> impl Iterator<Item = Piece<'_>> {
+    query
+        .split('&')
+        .filter(|raw| !raw.is_empty())
+        .map(|raw| Piece { raw })
+}
+
+/// One `name`, `name=` or `name=value` of a query string.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Piece<'a> {
+    /// The piece as the viewer wrote it; never empty.
+    pub raw: &'a str,
+}
+
+impl<'a> Piece<'a> {
+    /// What the name says: up to the first `=`, decoded once, `+` as a space.
+    ///
+    /// This is for comparing with configured names, where case counts. It may
+    /// be empty (`=1`) and need not be UTF-8; an escape that is malformed
+    /// stands for itself.
+    pub fn name(&self) -> Cow<'a, [u8]> {
+        decoded(self.raw.split_once('=').map_or(self.raw, |(name, _)| name))
+    }
+
+    /// What the value says, decoded like [`Piece::name`]; `None` without a `=`.
+    pub fn value(&self) -> Option<Cow<'a, [u8]>> {
+        self.raw.split_once('=').map(|(_, value)| decoded(value))
+    }
+
+    /// Appends the piece with unreserved characters unescaped and the other
+    /// escapes in upper case; nothing else changes (RFC 3986 §6.2.2).
+    ///
+    /// `+` and `%20` stay different, as do `a` and `a=`. A piece with a malformed
+    /// escape is copied whole: in `%4%31` the stray `%4` would otherwise be
+    /// completed into `%41`, which is another piece's name.
+    pub fn write_canonical(&self, out: &mut impl Extend<u8>) {
+        let mut rest = self.raw.as_bytes();
+        if !escape::all_complete(rest) {
+            out.extend(rest.iter().copied());
+            return;
+        }
+        while let Some(at) = rest.iter().position(|&byte| byte == b'%') {
+            let (plain, escaped) = rest.split_at(at);
+            out.extend(plain.iter().copied());
+            match escape::read(&escaped[1..]) {
+                Some(Escape::Plain(byte)) => out.extend([byte]),
+                Some(Escape::Kept(byte)) => out.extend(escape::spelled(byte)),
+                None => break,
+            }
+            rest = &escaped[3..];
+        }
+        out.extend(rest.iter().copied());
+    }
+}
+
+fn decoded(text: &str) -> Cow<'_, [u8]> {
+    if !text.contains('+') {
+        return percent_decode(text.as_bytes()).into();
+    }
+    let spaced: Vec<u8> = text
+        .bytes()
+        .map(|byte| if byte == b'+' { b' ' } else { byte })
+        .collect();
+    Cow::Owned(percent_decode(&spaced).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn canonical(piece: Piece<'_>) -> String {
+        let mut out = Vec::new();
+        piece.write_canonical(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[track_caller]
+    fn check(query: &str, wanted: &[&str]) {
+        let seen: Vec<_> = pieces(query).map(canonical).collect();
+        assert_eq!(seen, wanted, "{query}");
+    }
+
+    #[test]
+    fn only_ampersands_separate() {
+        check("q=1;page=evil", &["q=1;page=evil"]);
+        check("q=1&q=2", &["q=1", "q=2"]);
+        check("&&a&&b&", &["a", "b"]);
+        check("", &[]);
+        check("a&a=&=a&=", &["a", "a=", "=a", "="]);
+        check("a%26b=1", &["a%26b=1"]);
+    }
+
+    #[test]
+    fn canonical_form_changes_escapes_only() {
+        check("%71=%2d%2E%7e", &["q=-.~"]);
+        check("q%5b%5D=1&Q=1", &["q%5B%5D=1", "Q=1"]);
+        check("a=b+c&a=b%20c", &["a=b+c", "a=b%20c"]);
+        check("a=%&a=%2&a=%zz", &["a=%", "a=%2", "a=%zz"]);
+        check("a=é&a=%c3%a9", &["a=é", "a=%C3%A9"]);
+        check("a=%2541", &["a=%2541"]);
+    }
+
+    #[test]
+    fn a_malformed_escape_is_never_completed() {
+        check("%4%31=1&%%341&%41=1", &["%4%31=1", "%%341", "A=1"]);
+    }
+
+    #[test]
+    fn names_and_values_are_decoded_once() {
+        #[track_caller]
+        fn check(raw: &str, name: &[u8], value: Option<&[u8]>) {
+            let piece = Piece { raw };
+            assert_eq!(
+                (&*piece.name(), piece.value().as_deref()),
+                (name, value),
+                "{raw}"
+            );
+        }
+        check("q=1", b"q", Some(b"1"));
+        check("q", b"q", None);
+        check("=1", b"", Some(b"1"));
+        check("q=a=b", b"q", Some(b"a=b"));
+        check("%71+x%3D=%2B+", b"q x=", Some(b"+ "));
+        check("%2571=%ff%zz", b"%71", Some(b"\xff%zz"));
+    }
+
+    proptest! {
+        #[test]
+        fn canonical_form_is_stable_and_means_the_same(query in "[a%+=;0-9A-F&é]{0,24}") {
+            for piece in pieces(&query) {
+                let once = canonical(piece);
+                let again = Piece { raw: &once };
+                prop_assert_eq!(piece.name(), again.name());
+                prop_assert_eq!(piece.value(), again.value());
+                prop_assert_eq!(&canonical(again), &once);
+            }
+        }
+
+        #[test]
+        fn no_query_panics(query: String) {
+            for piece in pieces(&query) {
+                let _ = (piece.name(), piece.value(), canonical(piece));
+            }
+        }
+    }
+}
