@@ -17,6 +17,7 @@ mod escape;
 pub mod etag;
 pub mod host;
 pub mod list;
+pub mod path;
 pub mod query;
 pub mod range;
 
