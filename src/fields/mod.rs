@@ -15,6 +15,7 @@ pub mod date;
 pub mod encoding;
 mod escape;
 pub mod etag;
+pub mod forwarded;
 pub mod host;
 pub mod list;
 pub mod path;
