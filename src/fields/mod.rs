@@ -16,6 +16,7 @@ pub mod encoding;
 mod escape;
 pub mod etag;
 pub mod forwarded;
+pub mod hop;
 pub mod host;
 pub mod list;
 pub mod path;
