@@ -1,1 +1,334 @@
-//! deliver
+//! What a viewer sees of an answer: which fields are kept, and how we say what happened
+//! (RFC 9111 §5.1, RFC 9211).
+
+use std::fmt::Write as _;
+
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use smallvec::SmallVec;
+
+use super::{
+    Ask,
+    reuse::Standing,
+    storable::{self, WhyNot},
+};
+use crate::{
+    fields::{cache_control::Directives, date, forwarded, hop},
+    time::Timestamp,
+};
+
+/// `Cache-Status` (RFC 9211).
+pub const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+/// `X-Cache`, CloudFront's way to say the same.
+pub const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
+/// `X-Request-Id`, made or passed on.
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// How many fields an answer gains at most: `Age`, `Cache-Status`, `X-Cache`,
+/// `X-Request-Id`, and one that HTTP itself adds.
+pub const ADDED_FIELDS_MAX: usize = 5;
+
+/// What happened, in `X-Cache`'s words (CloudFront: result types).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The store answered, fresh or stale.
+    Hit,
+    /// The store answered after the origin had confirmed it.
+    RefreshHit,
+    /// The origin answered.
+    Miss,
+    /// The answer is an error, the origin's or ours.
+    Error,
+    /// We sent the viewer elsewhere.
+    Redirect,
+}
+
+impl Outcome {
+    /// The value of `X-Cache`.
+    pub const fn x_cache(self) -> &'static str {
+        match self {
+            Self::Hit => "Hit from warmfront",
+            Self::RefreshHit => "RefreshHit from warmfront",
+            Self::Miss => "Miss from warmfront",
+            Self::Error => "Error from warmfront",
+            Self::Redirect => "Redirect from warmfront",
+        }
+    }
+
+    /// The same, or `Error` where the status is one, as CloudFront counts.
+    pub fn with_status(self, status: StatusCode) -> Self {
+        if status.is_client_error() || status.is_server_error() {
+            Self::Error
+        } else {
+            self
+        }
+    }
+}
+
+/// What `Cache-Status` says of one answer (RFC 9211 §2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CacheStatus {
+    /// Why the origin was asked; `None` means a hit, or an answer of our own.
+    pub fwd: Option<&'static str>,
+    /// Whether the store answered without the origin.
+    pub hit: bool,
+    /// The status the origin answered with.
+    pub fwd_status: Option<StatusCode>,
+    /// What is left of the lifetime, in seconds; negative when stale.
+    pub ttl: Option<i64>,
+    /// Whether the answer was stored.
+    pub stored: bool,
+    /// Whether another request's fetch answered this one too.
+    pub collapsed: bool,
+    /// Our reason, as a token.
+    pub detail: Option<&'static str>,
+}
+
+impl CacheStatus {
+    /// A hit that stands like this.
+    pub fn hit(standing: Standing) -> Self {
+        Self {
+            hit: true,
+            ttl: Some(standing.ttl),
+            ..Self::default()
+        }
+    }
+
+    /// An answer that came from the origin because of `fwd`.
+    pub fn forwarded(fwd: &'static str, status: StatusCode) -> Self {
+        Self {
+            fwd: Some(fwd),
+            fwd_status: Some(status),
+            ..Self::default()
+        }
+    }
+
+    /// An answer that was not stored, and why.
+    pub fn unstored(self, why: WhyNot) -> Self {
+        Self {
+            detail: Some(why.as_str()),
+            ..self
+        }
+    }
+
+    /// The field's value.
+    pub fn value(&self) -> HeaderValue {
+        let mut text = Line::default();
+        // Writing to a `Line` cannot fail.
+        let _ = self.write(&mut text);
+        HeaderValue::from_bytes(&text.0)
+            .unwrap_or_else(|_| HeaderValue::from_static(forwarded::PSEUDONYM))
+    }
+
+    fn write(&self, out: &mut Line) -> std::fmt::Result {
+        out.write_str(forwarded::PSEUDONYM)?;
+        if self.hit {
+            out.write_str("; hit")?;
+        }
+        if let Some(fwd) = self.fwd {
+            write!(out, "; fwd={fwd}")?;
+        }
+        if let Some(status) = self.fwd_status {
+            write!(out, "; fwd-status={}", status.as_str())?;
+        }
+        if self.stored {
+            out.write_str("; stored")?;
+        }
+        if self.collapsed {
+            out.write_str("; collapsed")?;
+        }
+        if let Some(ttl) = self.ttl {
+            write!(out, "; ttl={ttl}")?;
+        }
+        if let Some(detail) = self.detail {
+            write!(out, "; detail={detail}")?;
+        }
+        Ok(())
+    }
+}
+
+/// A field value built on the stack.
+#[derive(Default)]
+struct Line(SmallVec<[u8; 128]>);
+
+impl std::fmt::Write for Line {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        self.0.extend_from_slice(text.as_bytes());
+        Ok(())
+    }
+}
+
+/// What one answer says about itself.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// `X-Cache`.
+    pub outcome: Outcome,
+    /// `Cache-Status`.
+    pub status: CacheStatus,
+    /// `Age`, where the store had a part in it.
+    pub age: Option<u32>,
+    /// `X-Request-Id`.
+    pub request_id: HeaderValue,
+}
+
+impl Report {
+    /// Writes the fields into `headers`, over what the origin said under these names; an
+    /// origin-side cache's `Cache-Status` stays before ours (RFC 9211 §2).
+    pub fn write(self, headers: &mut HeaderMap) {
+        if let Some(age) = self.age {
+            headers.insert(header::AGE, number(age));
+        }
+        headers.append(CACHE_STATUS, self.status.value());
+        headers.insert(X_CACHE, HeaderValue::from_static(self.outcome.x_cache()));
+        headers.insert(X_REQUEST_ID, self.request_id);
+    }
+}
+
+/// A number as a field value, with one allocation.
+fn number(number: u32) -> HeaderValue {
+    let mut text = Line::default();
+    let _ = write!(text, "{number}");
+    HeaderValue::from_bytes(&text.0).unwrap_or_else(|_| HeaderValue::from_static("0"))
+}
+
+/// The fields of an origin's response that go on: end-to-end ones, with ours in `Via`.
+pub fn end_to_end(mut headers: HeaderMap, version: http::Version) -> HeaderMap {
+    hop::strip(&mut headers, &[]);
+    headers.remove(X_CACHE);
+    let via = forwarded::via(headers.get_all(header::VIA), version);
+    headers.insert(header::VIA, via);
+    headers
+}
+
+/// The fields of a response as they are stored: without what a qualified directive keeps
+/// out, without its age, which is counted on, and with a `Date`.
+///
+/// "A recipient with a clock that receives a response message without a Date header field
+/// MUST record the time it was received and append a corresponding Date header field to the
+/// message's header section if it is cached or forwarded downstream" (RFC 9110 §6.6.1).
+pub fn as_stored(headers: &HeaderMap, received: Timestamp) -> HeaderMap {
+    let directives = Directives::parse(headers.get_all(header::CACHE_CONTROL));
+    let mut stored = headers.clone();
+    for name in storable::withheld(&directives) {
+        stored.remove(name);
+    }
+    stored.remove(header::AGE);
+    stored.entry(header::DATE).or_insert_with(|| {
+        HeaderValue::from_bytes(&date::format(received))
+            .unwrap_or_else(|_| HeaderValue::from_static("0"))
+    });
+    stored
+}
+
+/// The fields of a 304 made from a stored response (RFC 9110 §15.4.5).
+pub fn in_not_modified(name: &HeaderName) -> bool {
+    matches!(
+        *name,
+        header::CACHE_CONTROL
+            | header::CONTENT_LOCATION
+            | header::DATE
+            | header::ETAG
+            | header::EXPIRES
+            | header::LAST_MODIFIED
+            | header::SET_COOKIE
+            | header::VARY
+            | header::VIA
+    ) || !matches!(*name, header::CONTENT_LENGTH | header::CONTENT_RANGE)
+        && !name.as_str().starts_with("content-")
+}
+
+/// The longest request id that is passed on, in bytes.
+const REQUEST_ID_BYTES_MAX: usize = 128;
+
+/// The viewer's own request id, where it is one that logs can hold.
+pub fn request_id(ask: &Ask) -> Option<HeaderValue> {
+    let id = ask.headers.get(X_REQUEST_ID)?;
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:/+=@".contains(byte);
+    let bytes = id.as_bytes();
+    let sound = !bytes.is_empty() && bytes.len() <= REQUEST_ID_BYTES_MAX && bytes.iter().all(plain);
+    sound.then(|| id.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::tests::{NOW, ask, fields};
+
+    #[track_caller]
+    fn check(status: CacheStatus, expected: &str) {
+        assert_eq!(status.value(), expected);
+    }
+
+    #[test]
+    fn the_status_says_what_happened() {
+        check(
+            CacheStatus::hit(Standing { age: 3, ttl: 57 }),
+            "warmfront; hit; ttl=57",
+        );
+        check(
+            CacheStatus::hit(Standing { age: 63, ttl: -3 }),
+            "warmfront; hit; ttl=-3",
+        );
+        let miss = CacheStatus::forwarded("uri-miss", StatusCode::OK);
+        let stored = CacheStatus {
+            stored: true,
+            ttl: Some(60),
+            ..miss
+        };
+        check(
+            stored,
+            "warmfront; fwd=uri-miss; fwd-status=200; stored; ttl=60",
+        );
+        let unstored = "warmfront; fwd=uri-miss; fwd-status=200; detail=no-store";
+        check(miss.unstored(WhyNot::NoStore), unstored);
+        let collapsed = CacheStatus {
+            collapsed: true,
+            ..stored
+        };
+        let text = "warmfront; fwd=uri-miss; fwd-status=200; stored; collapsed; ttl=60";
+        check(collapsed, text);
+    }
+
+    #[test]
+    fn errors_are_errors_whoever_answered() {
+        assert_eq!(
+            Outcome::Hit.with_status(StatusCode::NOT_FOUND),
+            Outcome::Error
+        );
+        assert_eq!(Outcome::Hit.with_status(StatusCode::FOUND), Outcome::Hit);
+    }
+
+    #[test]
+    fn what_a_qualified_directive_names_is_not_stored() {
+        let control = (
+            "cache-control",
+            "max-age=9, no-cache=\"set-cookie\", private=\"x-a\"",
+        );
+        let headers = fields(&[control, ("set-cookie", "a=1"), ("x-a", "1"), ("age", "5")]);
+        let stored = as_stored(&headers, NOW);
+        assert_eq!(stored.len(), 2);
+        assert_eq!(stored["date"], "Sun, 22 Nov 2026 12:00:00 GMT");
+    }
+
+    #[test]
+    fn connection_fields_stop_here() {
+        let headers = fields(&[
+            ("connection", "x-hop"),
+            ("x-hop", "1"),
+            ("x-cache", "theirs"),
+        ]);
+        let seen = end_to_end(headers, http::Version::HTTP_11);
+        assert_eq!(seen.len(), 1);
+        assert_eq!(seen["via"], "1.1 warmfront");
+    }
+
+    #[test]
+    fn only_plain_request_ids_are_passed_on() {
+        let with = |id: &str| {
+            let mut ask = ask("/a");
+            ask.headers
+                .insert(X_REQUEST_ID, HeaderValue::from_str(id).unwrap());
+            request_id(&ask).is_some()
+        };
+        assert!(with("7f-A_1") && !with("a b") && !with("") && !with(&"a".repeat(129)));
+    }
+}

@@ -1,1 +1,159 @@
-//! intent
+//! Whether a request is for the cache, for the origin, or answered here.
+
+use http::{Method, StatusCode};
+
+use super::{Ask, Caching, Key, Methods, Rules};
+use crate::fields::hop;
+
+/// What becomes of a request, before anything is looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Intent {
+    /// The cache may know the answer, under this key.
+    Cache(Key),
+    /// Only the origin can answer, and nothing is kept.
+    Pass(WhyPass),
+    /// It is answered here.
+    Refuse(Refusal),
+}
+
+/// Why a request goes straight to the origin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhyPass {
+    /// `cache = false`.
+    CachingOff,
+    /// Its method is neither GET nor HEAD.
+    Method,
+    /// It asks to change protocols.
+    Upgrade,
+}
+
+impl WhyPass {
+    /// The reason in RFC 9211's terms, and in ours.
+    pub const fn status(self) -> (&'static str, &'static str) {
+        match self {
+            Self::CachingOff => ("bypass", "caching-off"),
+            Self::Method => ("method", "method"),
+            Self::Upgrade => ("bypass", "upgrade"),
+        }
+    }
+}
+
+/// Why a request is refused here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The behaviour does not let its method through; CloudFront's answer is 403.
+    MethodNotAllowed,
+    /// The edge never serves the method: CONNECT and TRACE.
+    MethodNotSupported,
+    /// A body on a request that the cache may answer: it would be an unkeyed input.
+    BodyOnRead,
+}
+
+impl Refusal {
+    /// The status, and the name of the error in the answer's body.
+    pub const fn answer(self) -> (StatusCode, &'static str) {
+        match self {
+            Self::MethodNotAllowed => (StatusCode::FORBIDDEN, "method_not_allowed"),
+            Self::MethodNotSupported => (StatusCode::METHOD_NOT_ALLOWED, "method_not_supported"),
+            Self::BodyOnRead => (StatusCode::BAD_REQUEST, "body_on_read"),
+        }
+    }
+}
+
+/// Decides what becomes of `ask`.
+pub fn intent(ask: &Ask, rules: &Rules) -> Intent {
+    if matches!(ask.method, Method::CONNECT | Method::TRACE) {
+        return Intent::Refuse(Refusal::MethodNotSupported);
+    }
+    let read = matches!(ask.method, Method::GET | Method::HEAD);
+    let allowed = match rules.methods {
+        Methods::Read => read,
+        Methods::ReadOptions => read || ask.method == Method::OPTIONS,
+        Methods::All => true,
+    };
+    if !allowed {
+        return Intent::Refuse(Refusal::MethodNotAllowed);
+    }
+    if rules.caching == Caching::Off {
+        return Intent::Pass(WhyPass::CachingOff);
+    }
+    if !read {
+        return Intent::Pass(WhyPass::Method);
+    }
+    // "content received in a GET request has no generally defined semantics, cannot alter
+    // the meaning or target of the request" (RFC 9110 §9.3.1): an origin that reads it all
+    // the same would answer by something that no key holds.
+    if ask.has_body {
+        return Intent::Refuse(Refusal::BodyOnRead);
+    }
+    if hop::wants_upgrade(&ask.headers).is_some() {
+        return Intent::Pass(WhyPass::Upgrade);
+    }
+    Intent::Cache(rules.key.key(ask))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::tests::{ask, rules};
+
+    #[track_caller]
+    fn check(method: &str, rules: &Rules, expected: Result<&str, Refusal>) {
+        let mut ask = ask("/a");
+        ask.method = method.parse().unwrap();
+        let seen = match intent(&ask, rules) {
+            Intent::Cache(_) => Ok("cache"),
+            Intent::Pass(why) => Ok(why.status().1),
+            Intent::Refuse(why) => Err(why),
+        };
+        assert_eq!(seen, expected, "{method}");
+    }
+
+    #[test]
+    fn only_reads_are_for_the_cache() {
+        let all = Rules {
+            methods: Methods::All,
+            ..rules()
+        };
+        check("GET", &all, Ok("cache"));
+        check("HEAD", &all, Ok("cache"));
+        check("OPTIONS", &all, Ok("method"));
+        check("POST", &all, Ok("method"));
+        check("get", &all, Ok("method"));
+        check("M-SEARCH", &all, Ok("method"));
+    }
+
+    #[test]
+    fn methods_outside_the_behaviour_are_refused() {
+        let read = Rules {
+            methods: Methods::Read,
+            ..rules()
+        };
+        check("OPTIONS", &read, Err(Refusal::MethodNotAllowed));
+        check("POST", &rules(), Err(Refusal::MethodNotAllowed));
+        check("OPTIONS", &rules(), Ok("method"));
+    }
+
+    #[test]
+    fn connect_and_trace_are_never_served() {
+        let all = Rules {
+            methods: Methods::All,
+            caching: Caching::Off,
+            ..rules()
+        };
+        check("CONNECT", &all, Err(Refusal::MethodNotSupported));
+        check("TRACE", &all, Err(Refusal::MethodNotSupported));
+    }
+
+    #[test]
+    fn p7_a_body_never_reaches_the_origin_of_a_cached_read() {
+        let mut fat = ask("/a");
+        fat.has_body = true;
+        assert_eq!(intent(&fat, &rules()), Intent::Refuse(Refusal::BodyOnRead));
+        let off = Rules {
+            caching: Caching::Off,
+            ..rules()
+        };
+        assert_eq!(intent(&fat, &off), Intent::Pass(WhyPass::CachingOff));
+    }
+}

@@ -95,7 +95,9 @@ pub struct Ask {
 impl Ask {
     /// The one path that matching, key and forwarding see.
     pub fn path(&self) -> &str {
-        self.rewritten.as_deref().unwrap_or_else(|| self.target.path())
+        self.rewritten
+            .as_deref()
+            .unwrap_or_else(|| self.target.path())
     }
 
     /// The query as sent, without its `?`; `None` and empty mean the same.
@@ -259,4 +261,78 @@ pub struct Target {
     pub prefix: String,
     /// Set on every request, overwriting the viewer's.
     pub headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use http::Uri;
+
+    use super::*;
+    use crate::policy::key::Scope;
+
+    /// Sun, 22 Nov 2026 12:00:00 GMT.
+    pub(crate) const NOW: Timestamp = Timestamp::from_unix(1_795_348_800);
+
+    /// A GET of `target` on `example.test`, its path taken as canonical.
+    pub(crate) fn ask(target: &str) -> Ask {
+        let target: Uri = target.parse().unwrap();
+        Ask {
+            method: Method::GET,
+            scheme: Scheme::Http,
+            host: Host::parse_authority(b"example.test").unwrap().0,
+            target: target.path_and_query().unwrap().clone(),
+            rewritten: None,
+            headers: HeaderMap::new(),
+            has_body: false,
+            version: Version::HTTP_11,
+            viewer: SocketAddr::from(([192, 0, 2, 1], 4711)),
+            at: NOW,
+        }
+    }
+
+    /// The defaults of a behaviour, but nothing served stale.
+    pub(crate) fn rules() -> Rules {
+        Rules {
+            methods: Methods::ReadOptions,
+            caching: Caching::On,
+            ttl: Ttls {
+                min: Duration::ZERO,
+                default: Duration::ZERO,
+                max: Duration::from_secs(365 * 86_400),
+                heuristic: 0.0,
+                error: Duration::ZERO,
+            },
+            request_directives: RequestDirectives::Ignore,
+            stale: Stale {
+                while_revalidate: Duration::ZERO,
+                if_error: Duration::ZERO,
+            },
+            key: KeySpec {
+                scope: Scope {
+                    distribution: "test".into(),
+                    behaviour: "*".into(),
+                },
+                query: Selection::All,
+                sort: true,
+                headers: Vec::new(),
+                cookies: Vec::new(),
+            },
+            forward: Forward {
+                query: ForwardQuery::Key,
+                headers: Selection::All,
+                cookies: Selection::All,
+            },
+            vary: Vary::Rfc,
+            relaxed: Relaxed::default(),
+        }
+    }
+
+    /// A header map of these fields, repeated names kept.
+    pub(crate) fn fields(named: &[(&'static str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for &(name, value) in named {
+            headers.append(name, HeaderValue::from_str(value).unwrap());
+        }
+        headers
+    }
 }

@@ -1,1 +1,89 @@
-//! validate
+//! How a stored response is validated, and what a 304 changes (RFC 9111 §4.3, §3.2).
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+use crate::fields::hop;
+
+/// The conditions that validate a stored response: "one or more precondition header
+/// fields containing the validator(s) from the stored response" (RFC 9111 §4.3.1). Empty
+/// when it has none, and then a plain request replaces it.
+pub fn conditions(stored: &HeaderMap) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+    let of = |validator, condition| Some((condition, stored.get(validator)?.clone()));
+    let tag = of(header::ETAG, header::IF_NONE_MATCH);
+    let date = of(header::LAST_MODIFIED, header::IF_MODIFIED_SINCE);
+    tag.into_iter().chain(date)
+}
+
+/// The fields of `stored` after a 304 with `fresh`: "the cache MUST update its header
+/// fields with the header fields provided in the 304", each name replaced as a whole.
+pub fn merged(stored: &HeaderMap, fresh: &HeaderMap) -> HeaderMap {
+    let mut merged = stored.clone();
+    for name in fresh.keys().filter(|name| updates(name)) {
+        merged.remove(name);
+    }
+    for (name, value) in fresh.iter().filter(|(name, _)| updates(name)) {
+        merged.append(name, value.clone());
+    }
+    // Its age was that of the response before; the 304's own counts, even when it has none.
+    if !fresh.contains_key(header::AGE) {
+        merged.remove(header::AGE);
+    }
+    merged
+}
+
+/// Whether a 304's field replaces the stored one (RFC 9111 §3.2): not those "that the
+/// cache treats as hop-by-hop", nor "the Content-Length header field", nor those that
+/// describe the stored bytes rather than the selected representation.
+fn updates(name: &HeaderName) -> bool {
+    !hop::is_hop_by_hop(name)
+        && !matches!(
+            *name,
+            header::CONTENT_LENGTH | header::CONTENT_ENCODING | header::CONTENT_RANGE
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::tests::fields;
+
+    #[test]
+    fn both_validators_are_asked_with() {
+        let stored = fields(&[("etag", "W/\"1\""), ("last-modified", "x"), ("x-a", "1")]);
+        let conditions: Vec<_> = conditions(&stored).collect();
+        assert_eq!(conditions.len(), 2);
+        assert_eq!(
+            conditions[0],
+            (header::IF_NONE_MATCH, "W/\"1\"".parse().unwrap())
+        );
+        assert_eq!(conditions[1].0, header::IF_MODIFIED_SINCE);
+        assert_eq!(super::conditions(&HeaderMap::new()).count(), 0);
+    }
+
+    #[test]
+    fn a_304_replaces_what_it_names_and_adds_what_is_new() {
+        let stored = fields(&[("x-a", "1"), ("x-a", "2"), ("x-b", "1"), ("age", "50")]);
+        let merged = merged(&stored, &fields(&[("x-a", "3"), ("x-c", "4")]));
+        assert_eq!(merged.get_all("x-a").iter().count(), 1);
+        assert_eq!(merged["x-a"], "3");
+        assert_eq!(
+            (&merged["x-b"], &merged["x-c"]),
+            (&"1".parse().unwrap(), &"4".parse().unwrap())
+        );
+        assert!(!merged.contains_key("age"));
+    }
+
+    #[test]
+    fn a_304_never_changes_the_length_or_the_connection() {
+        let stored = fields(&[("content-length", "10"), ("content-type", "text/plain")]);
+        let fresh = [
+            ("content-length", "0"),
+            ("connection", "close"),
+            ("content-type", "a/b"),
+        ];
+        let merged = merged(&stored, &fields(&fresh));
+        assert_eq!(merged["content-length"], "10");
+        assert_eq!(merged["content-type"], "a/b");
+        assert!(!merged.contains_key("connection"));
+    }
+}

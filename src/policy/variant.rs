@@ -1,1 +1,199 @@
-//! variant
+//! Which stored variant answers a request (RFC 9111 §4.1).
+//!
+//! A variant remembers the names in its `Vary` and a hash of the values that
+//! its own request had for them, normalised so that spellings which mean the
+//! same select the same variant.
+
+use http::{HeaderMap, HeaderName, header};
+use smallvec::SmallVec;
+
+use super::{Ask, Rules};
+use crate::fields::{encoding::Codings, list};
+
+/// The most variants one key may have.
+pub const VARIANTS_MAX: usize = 64;
+
+/// The most names one `Vary` may have; more are treated as `*`.
+const NAMES_MAX: usize = 32;
+
+/// A `Vary` that no request ever matches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Star;
+
+/// What a stored response varies by, and the values it was made for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Varying {
+    /// Sorted, without repetition.
+    names: Box<[HeaderName]>,
+    values: u128,
+}
+
+/// The names in a response's `Vary`, sorted; [`Star`] for `*` anywhere, and for what
+/// cannot be a field name.
+pub fn names(headers: &HeaderMap) -> Result<SmallVec<[HeaderName; 4]>, Star> {
+    let mut names = SmallVec::new();
+    for member in list::members(headers.get_all(header::VARY)) {
+        let name = HeaderName::from_bytes(member).map_err(|_| Star)?;
+        if name.as_str() == "*" || names.len() == NAMES_MAX {
+            return Err(Star);
+        }
+        names.push(name);
+    }
+    names.sort_by(|a: &HeaderName, b| a.as_str().cmp(b.as_str()));
+    names.dedup();
+    Ok(names)
+}
+
+impl Varying {
+    /// What the response with `headers` to `ask` varies by; `None` when it does not.
+    pub fn of(headers: &HeaderMap, ask: &Ask, rules: &Rules) -> Result<Option<Box<Self>>, Star> {
+        let names = names(headers)?;
+        if names.is_empty() {
+            return Ok(None);
+        }
+        let values = values(&names, ask, rules);
+        Ok(Some(Box::new(Self {
+            names: names.into_vec().into(),
+            values,
+        })))
+    }
+
+    /// "When a cache receives a request that can be satisfied by a stored response and
+    /// that stored response contains a Vary header field, the cache MUST NOT use that
+    /// stored response without revalidation unless all the presented request header
+    /// fields nominated by that Vary field value match".
+    pub fn matches(&self, ask: &Ask, rules: &Rules) -> bool {
+        values(&self.names, ask, rules) == self.values
+    }
+
+    /// The names, sorted.
+    pub fn names(&self) -> &[HeaderName] {
+        &self.names
+    }
+
+    /// What it takes beside itself, in bytes.
+    pub fn heap_bytes(&self) -> usize {
+        size_of::<Self>() + size_of_val(&*self.names)
+    }
+}
+
+/// One hash over the normalised values of `names`; a field that the behaviour does not
+/// forward is absent, since the origin never saw it.
+fn values(names: &[HeaderName], ask: &Ask, rules: &Rules) -> u128 {
+    let mut canonical = SmallVec::<[u8; 256]>::new();
+    for name in names {
+        let start = canonical.len();
+        canonical.extend_from_slice(&[0; 4]);
+        if super::forward::passes(name, rules) && ask.headers.contains_key(name) {
+            canonical.push(1);
+            normalise(name, &ask.headers, &mut canonical);
+        }
+        let length = (canonical.len() - start - 4) as u32;
+        canonical[start..start + 4].copy_from_slice(&length.to_le_bytes());
+    }
+    let hash = blake3::hash(&canonical);
+    hash.as_bytes()[..16]
+        .iter()
+        .fold(0, |hash, &byte| hash << 8 | u128::from(byte))
+}
+
+/// "The header fields from two requests are defined to match if and only if those in the
+/// first request can be transformed to those in the second request by: adding or removing
+/// whitespace, where allowed in the header field's syntax; combining multiple header field
+/// lines with the same field name; normalizing both header field values in a way that is
+/// known to have identical semantics, according to the header field's specification".
+fn normalise(name: &HeaderName, headers: &HeaderMap, out: &mut SmallVec<[u8; 256]>) {
+    let lines = headers.get_all(name);
+    if *name == header::ACCEPT_ENCODING {
+        out.extend_from_slice(Codings::parse(lines).normalised().as_bytes());
+        return;
+    }
+    let mut members: SmallVec<[SmallVec<[u8; 32]>; 8]> =
+        list::members(lines).map(SmallVec::from_slice).collect();
+    if *name == header::ACCEPT_LANGUAGE {
+        // Ranges compare without case, and their order only means what `q` says (RFC 4647 §2,
+        // RFC 9110 §12.5.4).
+        for member in &mut members {
+            member.retain(|byte| !matches!(byte, b' ' | b'\t'));
+            member.make_ascii_lowercase();
+        }
+        members.sort();
+    }
+    for member in &members {
+        out.extend_from_slice(member);
+        out.push(b',');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+    use crate::policy::tests::{ask, fields, rules};
+
+    #[track_caller]
+    fn check(vary: &'static str, name: &'static str, one: &[&str], other: &[&str], same: bool) {
+        let with = |values: &[&str]| {
+            let mut ask = ask("/a");
+            for value in values {
+                ask.headers
+                    .append(name, HeaderValue::from_str(value).unwrap());
+            }
+            ask
+        };
+        let rules = rules();
+        let varying = Varying::of(&fields(&[("vary", vary)]), &with(one), &rules)
+            .unwrap()
+            .unwrap();
+        assert_eq!(
+            varying.matches(&with(other), &rules),
+            same,
+            "{one:?} and {other:?}"
+        );
+    }
+
+    #[test]
+    fn absent_matches_only_absent() {
+        check("X-A", "x-a", &[], &[], true);
+        check("X-A", "x-a", &["1"], &["1"], true);
+        check("X-A", "x-a", &["1"], &[], false);
+        check("X-A", "x-a", &[""], &[], false);
+        check("X-A", "x-a", &["1"], &["2"], false);
+    }
+
+    #[test]
+    fn lines_combine_and_list_whitespace_does_not_count() {
+        check("X-A", "x-a", &["1, 2"], &["1,2"], true);
+        check("X-A", "x-a", &["1", "2"], &["1 ,  2"], true);
+        check("X-A", "x-a", &["1, 2"], &["2, 1"], false);
+    }
+
+    #[test]
+    fn languages_compare_by_meaning() {
+        let name = "accept-language";
+        check("Accept-Language", name, &["en, de"], &["EN,de"], true);
+        check("Accept-Language", name, &["en, de"], &["de, en"], true);
+        check("Accept-Language", name, &["en;q=0.5"], &["en; q=0.5"], true);
+        check("Accept-Language", name, &["en, de"], &["en"], false);
+    }
+
+    #[test]
+    fn a_star_never_matches() {
+        let star = |vary| names(&fields(&[("vary", vary)])) == Err(Star);
+        assert!(star("*") && star("foo, *") && star("*, *") && star("a b"));
+        assert!(!star("foo, bar"));
+        assert_eq!(names(&HeaderMap::new()).unwrap().len(), 0);
+    }
+
+    #[test]
+    fn p14_a_field_that_is_not_forwarded_is_absent() {
+        let mut narrow = rules();
+        narrow.forward.headers = crate::policy::Selection::None;
+        let mut with = ask("/a");
+        with.headers.insert("x-a", HeaderValue::from_static("1"));
+        let headers = fields(&[("vary", "X-A")]);
+        let varying = Varying::of(&headers, &with, &narrow).unwrap().unwrap();
+        assert!(varying.matches(&ask("/a"), &narrow));
+    }
+}
