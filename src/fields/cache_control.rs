@@ -1,17 +1,18 @@
 //! Cache-Control, of responses and of requests (RFC 9111 §5.2, RFC 5861, RFC 8246).
 //!
-//! Reading is tolerant of form and cautious of content. "Cache directives are
-//! identified by a token, to be compared case-insensitively, and have an
-//! optional argument that can use both token and quoted-string syntax."
-//! Unknown directives are ignored. Of a known one that is malformed, the
-//! strictest meaning is taken: a lifetime becomes zero, a qualified `no-cache`
-//! covers the whole response, and what would *permit* something is void.
+//! Reading is tolerant of form and cautious of content. Unknown directives are
+//! ignored. Of a known one that is malformed, the strictest meaning is taken: a
+//! lifetime becomes zero, a qualified `no-cache` covers the whole response, and
+//! what would *permit* something is void.
 
-use std::{borrow::Cow, fmt};
+use std::fmt;
 
 use http::{HeaderName, HeaderValue};
 
-use super::{delta_seconds, is_token, list, trim, unquote};
+use super::{
+    directive::{Argument, Directive},
+    list, trim,
+};
 
 /// What one Cache-Control field says. The default says nothing.
 ///
@@ -78,7 +79,7 @@ pub enum Scope {
 }
 
 impl Directives {
-    /// Reads all lines of a Cache-Control field, or of one with its grammar.
+    /// Reads all lines of a Cache-Control field.
     ///
     /// Of a repeated directive the first valid value counts: "either the first
     /// occurrence should be used or the response should be considered stale"
@@ -87,16 +88,16 @@ impl Directives {
         let mut seen = Self::default();
         let mut invalid = Self::default();
         for member in list::members(values) {
-            let (name, argument) = split(member);
-            seen.take(&mut invalid, name, &argument);
-            if let Argument::Open(text) = argument {
-                // A quote that was never closed must not hide a `no-store`.
-                for piece in text.split(|&byte| byte == b',') {
-                    seen.restrict(split(trim(piece)).0, &Argument::Broken);
+            let directive = Directive::read(member);
+            seen.take(&directive, &mut invalid);
+            if directive.is_malformed() {
+                // A quote in the wrong place, or never closed, hides no `no-store`.
+                for piece in member.split(|&byte| byte == b',' || byte == b'"') {
+                    seen.forbid(&Directive::read(trim(piece)).name, Scope::All);
                 }
             }
         }
-        seen.or(&invalid)
+        seen.or(invalid)
     }
 
     /// Whether it names a lifetime: `max-age` or `s-maxage`, valid or not.
@@ -104,68 +105,70 @@ impl Directives {
         self.max_age.is_some() || self.s_maxage.is_some()
     }
 
-    fn take(&mut self, invalid: &mut Self, name: &[u8], argument: &Argument<'_>) {
-        let is = |wanted: &str| name.eq_ignore_ascii_case(wanted.as_bytes());
-        let seconds = |slot: &mut Option<u32>, zero: &mut Option<u32>| match argument.seconds() {
-            Some(seconds) => *slot = slot.or(Some(seconds)),
-            None => *zero = Some(0),
-        };
-        if is("max-age") {
-            seconds(&mut self.max_age, &mut invalid.max_age);
-        } else if is("s-maxage") {
-            seconds(&mut self.s_maxage, &mut invalid.s_maxage);
-        } else if is("stale-while-revalidate") {
-            seconds(
-                &mut self.stale_while_revalidate,
-                &mut invalid.stale_while_revalidate,
-            );
-        } else if is("stale-if-error") {
-            seconds(&mut self.stale_if_error, &mut invalid.stale_if_error);
-        } else if is("min-fresh") {
-            seconds(&mut self.min_fresh, &mut invalid.min_fresh);
-        } else if is("max-stale") {
-            match (argument, argument.seconds()) {
-                (Argument::Absent, _) => self.max_stale = self.max_stale.or(Some(MaxStale::Any)),
-                (_, Some(seconds)) => {
-                    self.max_stale = self.max_stale.or(Some(MaxStale::Seconds(seconds)));
-                }
-                (_, None) => invalid.max_stale = Some(MaxStale::Seconds(0)),
-            }
-        } else if matches!(argument, Argument::Absent) {
-            self.permit(name);
-            self.restrict(name, argument);
+    fn take(&mut self, directive: &Directive<'_>, invalid: &mut Self) {
+        let Directive { name, argument } = directive;
+        let (seconds, is_absent) = (argument.seconds(), matches!(argument, Argument::Absent));
+        let is_max_stale = name.as_slice() == b"max-stale";
+        let is_valid = seconds.is_some() || (is_absent && is_max_stale);
+        let into = if is_valid { &mut *self } else { invalid };
+        if let Some(slot) = into.seconds_mut(name) {
+            slot.get_or_insert(seconds.unwrap_or(0));
+        } else if is_max_stale {
+            let unnumbered = if is_absent {
+                MaxStale::Any
+            } else {
+                MaxStale::Seconds(0)
+            };
+            let stale = seconds.map_or(unnumbered, MaxStale::Seconds);
+            into.max_stale.get_or_insert(stale);
+        } else if let Some(permitted) = self.permits_mut(name) {
+            // None of these defines an argument: with one it is another
+            // directive, which we do not know.
+            *permitted |= is_absent;
         } else {
-            self.restrict(name, argument);
+            self.forbid(name, argument.scope());
         }
     }
 
-    /// Directives that allow something. None of them defines an argument, so
-    /// with one it is another directive, which we do not know.
-    fn permit(&mut self, name: &[u8]) {
-        let is = |wanted: &str| name.eq_ignore_ascii_case(wanted.as_bytes());
-        self.public |= is("public");
-        self.immutable |= is("immutable");
-        self.must_understand |= is("must-understand");
+    /// Takes a directive that forbids something, which counts whatever its
+    /// argument; others are ignored.
+    pub(super) fn forbid(&mut self, name: &[u8], scope: Scope) {
+        match name {
+            b"no-store" => self.no_store = true,
+            b"must-revalidate" => self.must_revalidate = true,
+            b"proxy-revalidate" => self.proxy_revalidate = true,
+            b"no-transform" => self.no_transform = true,
+            b"only-if-cached" => self.only_if_cached = true,
+            b"no-cache" => Scope::widen(&mut self.no_cache, scope),
+            b"private" => Scope::widen(&mut self.private, scope),
+            _ => {}
+        }
     }
 
-    /// Directives that forbid something; they count whatever their argument.
-    fn restrict(&mut self, name: &[u8], argument: &Argument<'_>) {
-        let is = |wanted: &str| name.eq_ignore_ascii_case(wanted.as_bytes());
-        self.no_store |= is("no-store");
-        self.must_revalidate |= is("must-revalidate");
-        self.proxy_revalidate |= is("proxy-revalidate");
-        self.no_transform |= is("no-transform");
-        self.only_if_cached |= is("only-if-cached");
-        if is("no-cache") {
-            Scope::widen(&mut self.no_cache, argument.scope());
+    /// The directive of that name, if it allows something.
+    pub(super) fn permits_mut(&mut self, name: &[u8]) -> Option<&mut bool> {
+        match name {
+            b"public" => Some(&mut self.public),
+            b"immutable" => Some(&mut self.immutable),
+            b"must-understand" => Some(&mut self.must_understand),
+            _ => None,
         }
-        if is("private") {
-            Scope::widen(&mut self.private, argument.scope());
+    }
+
+    /// The directive of that name, if it needs a number of seconds.
+    pub(super) fn seconds_mut(&mut self, name: &[u8]) -> Option<&mut Option<u32>> {
+        match name {
+            b"max-age" => Some(&mut self.max_age),
+            b"s-maxage" => Some(&mut self.s_maxage),
+            b"stale-while-revalidate" => Some(&mut self.stale_while_revalidate),
+            b"stale-if-error" => Some(&mut self.stale_if_error),
+            b"min-fresh" => Some(&mut self.min_fresh),
+            _ => None,
         }
     }
 
     /// Fills what has no valid value with what was there but invalid.
-    fn or(self, invalid: &Self) -> Self {
+    fn or(self, invalid: Self) -> Self {
         Self {
             max_age: self.max_age.or(invalid.max_age),
             s_maxage: self.s_maxage.or(invalid.s_maxage),
@@ -228,73 +231,6 @@ impl fmt::Display for Directives {
             Some(MaxStale::Any) => put(format_args!("max-stale")),
             Some(MaxStale::Seconds(seconds)) => put(format_args!("max-stale={seconds}")),
         }
-    }
-}
-
-impl Scope {
-    fn widen(slot: &mut Option<Self>, more: Self) {
-        *slot = Some(match (slot.take(), more) {
-            (None, scope) => scope,
-            (Some(Self::Fields(mut fields)), Self::Fields(more)) => {
-                fields.extend(more);
-                Self::Fields(fields)
-            }
-            (Some(_), _) => Self::All,
-        });
-    }
-}
-
-/// What follows the name of a directive.
-enum Argument<'a> {
-    /// No `=`.
-    Absent,
-    /// A token, or what a quoted-string says.
-    Text(Cow<'a, [u8]>),
-    /// Neither of the two, or nothing, or set apart from its `=` by spaces.
-    Broken,
-    /// After a quote that is not closed before the line ends.
-    Open(&'a [u8]),
-}
-
-impl Argument<'_> {
-    fn seconds(&self) -> Option<u32> {
-        match self {
-            Self::Text(text) => delta_seconds(text),
-            Self::Absent | Self::Broken | Self::Open(_) => None,
-        }
-    }
-
-    fn scope(&self) -> Scope {
-        let Self::Text(text) = self else {
-            return Scope::All;
-        };
-        let fields: Result<Vec<_>, _> = list::line_members(text)
-            .map(HeaderName::from_bytes)
-            .collect();
-        match fields {
-            Ok(fields) if !fields.is_empty() => Scope::Fields(fields),
-            Ok(_) | Err(_) => Scope::All,
-        }
-    }
-}
-
-fn split(member: &[u8]) -> (&[u8], Argument<'_>) {
-    let Some(equals) = member.iter().position(|&byte| byte == b'=') else {
-        return (member, Argument::Absent);
-    };
-    let (name, text) = (trim(&member[..equals]), &member[equals + 1..]);
-    let argument = if name.len() < equals {
-        Argument::Broken
-    } else if is_token(text) {
-        Argument::Text(Cow::Borrowed(text))
-    } else if let Some(said) = unquote(text) {
-        Argument::Text(said)
-    } else {
-        Argument::Broken
-    };
-    match (argument, text.iter().position(|&byte| byte == b'"')) {
-        (Argument::Broken, Some(quote)) => (name, Argument::Open(&text[quote + 1..])),
-        (argument, _) => (name, argument),
     }
 }
 
@@ -372,6 +308,14 @@ mod tests {
         let seen = parse(&["extension=\"x, no-store, private=\"a\", public, max-age=9"]);
         assert!(seen.no_store && !seen.public);
         assert_eq!((seen.private, seen.max_age), (Some(Scope::All), None));
+        for line in [
+            "foo\"bar, no-store",
+            "\"foo, no-store",
+            "a\"b=c, no-store\"",
+            "max-age=\"9,no-store",
+        ] {
+            assert!(parse(&[line]).no_store, "{line}");
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@
 pub mod cache_control;
 pub mod cookie;
 pub mod date;
+mod directive;
 pub mod encoding;
 mod escape;
 pub mod etag;
