@@ -23,6 +23,7 @@ pub mod list;
 pub mod path;
 pub mod query;
 pub mod range;
+pub mod targeted;
 
 use std::borrow::Cow;
 
