@@ -1,6 +1,8 @@
 //! Warmfront, a self-hosted caching edge.
 
 pub mod fields;
+pub mod flight;
 pub mod policy;
 pub mod site;
+pub mod store;
 pub mod time;

@@ -1,0 +1,317 @@
+//! An answer on its way from the origin: one writer, any number of readers.
+//!
+//! Readers start at the first byte whenever they come, and are woken when more
+//! arrives. As long as the body may still be kept, everything read so far is
+//! held, on the store's account. Once it may not (too large, or no room), what
+//! every reader has passed is dropped, the writer waits for the slowest one, and
+//! nobody can join any more.
+
+use std::{
+    collections::VecDeque,
+    future::poll_fn,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
+};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::{Body, Frame, SizeHint};
+
+use super::{Charge, Store};
+use crate::policy::Meta;
+
+/// How far the writer may be ahead of the slowest reader of a body that is not kept, in
+/// bytes: enough for a few socket buffers, little enough for thousands of readers.
+const AHEAD_BYTES_MAX: u64 = 256 << 10;
+
+/// A body broke off: its origin, its writer or its framing failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the body broke off")]
+pub struct Broken;
+
+/// Nobody reads any more, and the body cannot be kept either.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("every reader of an unstorable body has left")]
+pub struct Aborted;
+
+/// An answer being read; clones are the same answer.
+#[derive(Clone, Debug)]
+pub struct Fill(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    meta: Meta,
+    /// The fields, as they are stored.
+    headers: HeaderMap,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// What arrived, less what was dropped.
+    chunks: VecDeque<Bytes>,
+    /// How many chunks were dropped.
+    dropped: usize,
+    /// Bytes that arrived.
+    arrived: u64,
+    /// The body's account; `None` once it cannot be kept.
+    charge: Option<Charge>,
+    end: Option<Result<(), Broken>>,
+    readers: Vec<Option<Seat>>,
+    writer: Option<Waker>,
+}
+
+/// Where a reader stands. Written by the reader; its waker is taken by the writer.
+#[derive(Debug, Default)]
+struct Seat {
+    /// The next chunk it wants, dropped ones counted.
+    next: usize,
+    /// Bytes it has taken.
+    taken: u64,
+    waker: Option<Waker>,
+}
+
+impl Fill {
+    /// A fill and its writer. `charge` is the account of the body; without one the body is
+    /// only passed on.
+    pub fn new(
+        meta: Meta,
+        headers: HeaderMap,
+        charge: Option<Charge>,
+        store: Store,
+    ) -> (Self, Writer) {
+        let state = State {
+            chunks: VecDeque::new(),
+            dropped: 0,
+            arrived: 0,
+            charge,
+            end: None,
+            readers: Vec::new(),
+            writer: None,
+        };
+        let fill = Self(Arc::new(Shared {
+            meta,
+            headers,
+            state: Mutex::new(state),
+        }));
+        let writer = Writer {
+            fill: fill.clone(),
+            store,
+        };
+        (fill, writer)
+    }
+
+    /// What decides about the answer's use.
+    pub fn meta(&self) -> &Meta {
+        &self.0.meta
+    }
+
+    /// Its fields.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.0.headers
+    }
+
+    /// A reader from the first byte; `None` when that is gone already.
+    pub fn reader(&self) -> Option<Reader> {
+        let mut state = self.state();
+        if state.dropped > 0 || state.end == Some(Err(Broken)) {
+            return None;
+        }
+        let free = state.readers.iter().position(Option::is_none);
+        let seat = free.unwrap_or_else(|| {
+            state.readers.push(None);
+            state.readers.len() - 1
+        });
+        state.readers[seat] = Some(Seat::default());
+        drop(state);
+        Some(Reader {
+            fill: self.clone(),
+            seat,
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // No code panics while it holds the lock; the state is whole even if one did.
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn wake_readers(&mut self) {
+        for seat in self.readers.iter_mut().flatten() {
+            if let Some(waker) = seat.waker.take() {
+                waker.wake();
+            }
+        }
+    }
+
+    /// Bytes that the slowest reader has taken; `None` without readers.
+    fn slowest(&self) -> Option<u64> {
+        self.readers.iter().flatten().map(|seat| seat.taken).min()
+    }
+
+    /// Drops what every reader has passed, when the body is not kept.
+    fn drop_passed(&mut self) {
+        if self.charge.is_some() {
+            return;
+        }
+        let passed = self
+            .readers
+            .iter()
+            .flatten()
+            .map(|seat| seat.next)
+            .min()
+            .unwrap_or(usize::MAX);
+        while self.dropped < passed && self.chunks.pop_front().is_some() {
+            self.dropped += 1;
+        }
+        if let Some(writer) = self.writer.take() {
+            writer.wake();
+        }
+    }
+}
+
+/// The writing end. Dropping it before [`Writer::finish`] breaks the body off.
+#[derive(Debug)]
+pub struct Writer {
+    fill: Fill,
+    store: Store,
+}
+
+impl Writer {
+    /// Adds `chunk`, and waits while the readers of a body that is not kept are too far
+    /// behind. Dropping the future after that loses nothing.
+    pub async fn push(&self, chunk: Bytes) -> Result<(), Aborted> {
+        self.append(chunk);
+        poll_fn(|cx| self.poll_room(cx)).await
+    }
+
+    fn append(&self, chunk: Bytes) {
+        if chunk.is_empty() {
+            return;
+        }
+        let bytes = chunk.len() as u64;
+        let mut state = self.fill.state();
+        state.arrived += bytes;
+        state.chunks.push_back(chunk);
+        let within = state.arrived <= self.store.object_max();
+        let kept = within
+            && state
+                .charge
+                .as_mut()
+                .is_some_and(|charge| self.store.grow(charge, bytes));
+        if !kept {
+            state.charge = None;
+        }
+        state.wake_readers();
+    }
+
+    fn poll_room(&self, cx: &mut Context<'_>) -> Poll<Result<(), Aborted>> {
+        let mut state = self.fill.state();
+        if state.charge.is_some() {
+            return Poll::Ready(Ok(()));
+        }
+        state.drop_passed();
+        match state.slowest() {
+            None => Poll::Ready(Err(Aborted)),
+            Some(taken) if state.arrived - taken <= AHEAD_BYTES_MAX => Poll::Ready(Ok(())),
+            Some(_) => {
+                state.writer = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Ends the body; the parts of the whole of it, when it may be kept.
+    pub fn finish(self) -> Option<Vec<Bytes>> {
+        let mut state = self.fill.state();
+        state.end = Some(Ok(()));
+        state.wake_readers();
+        let whole = state
+            .charge
+            .is_some()
+            .then(|| state.chunks.iter().cloned().collect());
+        drop(state);
+        whole
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        let mut state = self.fill.state();
+        if state.end.is_none() {
+            state.end = Some(Err(Broken));
+            state.wake_readers();
+        }
+    }
+}
+
+/// A body as one viewer reads it. Dropping it stops only this viewer.
+#[derive(Debug)]
+pub struct Reader {
+    fill: Fill,
+    seat: usize,
+}
+
+impl Reader {
+    /// The fill it reads.
+    pub fn fill(&self) -> &Fill {
+        &self.fill
+    }
+}
+
+impl Body for Reader {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        let mut state = self.fill.state();
+        let state = &mut *state;
+        let Some(Some(seat)) = state.readers.get_mut(self.seat) else {
+            return Poll::Ready(None);
+        };
+        let at = seat.next - state.dropped;
+        let Some(chunk) = state.chunks.get(at).cloned() else {
+            return match state.end {
+                Some(Ok(())) => Poll::Ready(None),
+                Some(Err(broken)) => Poll::Ready(Some(Err(broken))),
+                None => {
+                    seat.waker = Some(cx.waker().clone());
+                    Poll::Pending
+                }
+            };
+        };
+        seat.next += 1;
+        seat.taken += chunk.len() as u64;
+        state.drop_passed();
+        Poll::Ready(Some(Ok(Frame::data(chunk))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        let state = self.fill.state();
+        let next = state
+            .readers
+            .get(self.seat)
+            .and_then(Option::as_ref)
+            .map_or(0, |seat| seat.next);
+        state.end == Some(Ok(())) && next - state.dropped.min(next) == state.chunks.len()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::default()
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let mut state = self.fill.state();
+        if let Some(seat) = state.readers.get_mut(self.seat) {
+            *seat = None;
+        }
+        state.drop_passed();
+    }
+}

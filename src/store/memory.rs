@@ -1,0 +1,100 @@
+//! The memory tier: moka as an index bounded by bytes.
+//!
+//! moka decides only what to keep when there is too much (TinyLFU). Freshness,
+//! staleness and invalidation never use its clocks or predicates: they could not
+//! run under ours.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use moka::{notification::RemovalCause, ops::compute::Op, sync::Cache};
+
+use super::{Found, Object, Unkept, variants::Variants};
+use crate::{
+    policy::{Key, Meta},
+    time::Timestamp,
+};
+
+/// Keys to their variants.
+#[derive(Debug)]
+pub(super) struct Memory {
+    cache: Cache<Key, Variants>,
+    evictions: Arc<AtomicU64>,
+}
+
+impl Memory {
+    /// An index whose entries weigh at most `bytes` together.
+    pub(super) fn new(bytes: u64) -> Self {
+        let evictions = Arc::new(AtomicU64::new(0));
+        let counter = evictions.clone();
+        let cache = Cache::builder()
+            .max_capacity(bytes)
+            .weigher(|_, variants: &Variants| u32::try_from(variants.cost()).unwrap_or(u32::MAX))
+            .eviction_listener(move |_, _, cause| {
+                if cause == RemovalCause::Size {
+                    counter.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+            .build();
+        Self { cache, evictions }
+    }
+
+    /// The newest variant of `key` that `matches`.
+    pub(super) fn find(&self, key: Key, matches: impl Fn(&Meta) -> bool) -> Found {
+        match self.cache.get(&key) {
+            None => Found::Nothing,
+            Some(variants) => variants
+                .find(matches)
+                .map_or(Found::OtherVariants, Found::Object),
+        }
+    }
+
+    /// Adds `object` to the variants of `key`, in the place of its like.
+    pub(super) fn insert(
+        &self,
+        key: Key,
+        object: Arc<Object>,
+        now: Timestamp,
+    ) -> Result<(), Unkept> {
+        let mut unkept = Ok(());
+        self.cache.entry(key).and_compute_with(|entry| match entry {
+            None => Op::Put(Variants::One(object)),
+            Some(entry) => match entry.value().with(object, now) {
+                Ok(variants) => Op::Put(variants),
+                Err(why) => {
+                    unkept = Err(why);
+                    Op::Nop
+                }
+            },
+        });
+        unkept
+    }
+
+    /// Forgets `object`, unless something newer has taken its place.
+    pub(super) fn forget(&self, key: Key, object: &Arc<Object>) {
+        self.cache.entry(key).and_compute_with(|entry| {
+            match entry.map(|entry| entry.value().without(object)) {
+                None => Op::Nop,
+                Some(None) => Op::Remove,
+                Some(Some(variants)) => Op::Put(variants),
+            }
+        });
+    }
+
+    /// Carries out evictions that are due.
+    pub(super) fn settle(&self) {
+        self.cache.run_pending_tasks();
+    }
+
+    /// How many keys there are.
+    pub(super) fn keys(&self) -> u64 {
+        self.cache.entry_count()
+    }
+
+    /// How many were evicted for want of room.
+    pub(super) fn evictions(&self) -> u64 {
+        self.evictions.load(Ordering::Relaxed)
+    }
+}

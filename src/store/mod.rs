@@ -1,0 +1,167 @@
+//! Where answers live: a byte-bounded memory of immutable objects.
+//!
+//! The store cannot fail a request. What it has no room for is delivered all the
+//! same and not kept; what it evicted is a miss. It knows nothing of freshness:
+//! callers judge what they find by `policy`.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::HeaderMap;
+
+use crate::{
+    policy::{Key, Meta},
+    time::Timestamp,
+};
+
+mod budget;
+mod fill;
+mod memory;
+mod object;
+mod variants;
+
+pub use budget::Charge;
+pub use fill::{Aborted, Broken, Fill, Reader, Writer};
+pub use object::{Head, Object};
+
+use budget::Budget;
+use memory::Memory;
+
+/// The memory of one process; clones share it.
+#[derive(Clone, Debug)]
+pub struct Store(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    memory: Memory,
+    budget: Arc<Budget>,
+    object_max: u64,
+}
+
+/// What the store knows of a key.
+#[derive(Clone, Debug)]
+pub enum Found {
+    /// Nothing.
+    Nothing,
+    /// Variants, none of which matches.
+    OtherVariants,
+    /// The newest variant that matches.
+    Object(Arc<Object>),
+}
+
+/// Why an object was not kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unkept {
+    /// The memory is full of what cannot be evicted now.
+    #[error("the store has no room")]
+    NoRoom,
+    /// Its key has as many fresh variants as one may have.
+    #[error("the key has too many variants")]
+    TooManyVariants,
+}
+
+/// How full the store is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Bytes accounted for: objects, their index entries, and answers being read.
+    pub bytes: u64,
+    /// Keys known.
+    pub keys: u64,
+    /// Keys evicted since the start for want of room.
+    pub evictions: u64,
+}
+
+/// The share of the memory that is not for kept objects, as a divisor: it is for those
+/// being read, and for objects that were evicted while a viewer still reads them.
+const UNKEPT_SHARE: u64 = 8;
+
+impl Store {
+    /// A store of at most `memory` bytes, for bodies of at most `object_max` bytes.
+    pub fn new(memory: u64, object_max: u64) -> Self {
+        let index = Memory::new(memory - memory / UNKEPT_SHARE);
+        let budget = Arc::new(Budget::new(memory));
+        Self(Arc::new(Inner {
+            memory: index,
+            budget,
+            object_max,
+        }))
+    }
+
+    /// The largest body that is kept, in bytes.
+    pub fn object_max(&self) -> u64 {
+        self.0.object_max
+    }
+
+    /// Finds the newest variant of `key` that `matches`.
+    pub fn find(&self, key: Key, matches: impl Fn(&Meta) -> bool) -> Found {
+        self.0.memory.find(key, matches)
+    }
+
+    /// Opens an account for a body about to be read; `None` when not a byte is left.
+    pub fn charge(&self, bytes: u64) -> Option<Charge> {
+        self.0.budget.charge(bytes).or_else(|| {
+            self.0.memory.settle();
+            self.0.budget.charge(bytes)
+        })
+    }
+
+    /// Takes `bytes` more on `charge`, evicting what is due to be first if it must.
+    fn grow(&self, charge: &mut Charge, bytes: u64) -> bool {
+        charge.grow(bytes) || {
+            self.0.memory.settle();
+            charge.grow(bytes)
+        }
+    }
+
+    /// Keeps an answer whose body is `parts`.
+    pub fn keep(
+        &self,
+        key: Key,
+        (meta, headers): (Meta, &HeaderMap),
+        parts: &[Bytes],
+        now: Timestamp,
+    ) -> Result<Arc<Object>, Unkept> {
+        let body_bytes = parts.iter().map(|part| part.len() as u64).sum();
+        let cost = Object::cost_of(&meta, headers, body_bytes);
+        let charge = self.charge(cost).ok_or(Unkept::NoRoom)?;
+        let object = Object::new(meta, headers, parts.iter().map(|part| &**part), charge);
+        let object = Arc::new(object);
+        self.0
+            .memory
+            .insert(key, object.clone(), now)
+            .map(|()| object)
+    }
+
+    /// Replaces `old` by the same body under a new head.
+    ///
+    /// The object answers even where it was not kept.
+    pub fn refresh(
+        &self,
+        key: Key,
+        old: &Object,
+        (meta, headers): (Meta, &HeaderMap),
+        now: Timestamp,
+    ) -> Result<Arc<Object>, Unkept> {
+        let cost = Object::cost_of(&meta, headers, old.body.len() as u64);
+        let charge = self.charge(cost).ok_or(Unkept::NoRoom)?;
+        let object = Arc::new(old.refreshed(meta, headers, charge));
+        self.0
+            .memory
+            .insert(key, object.clone(), now)
+            .map(|()| object)
+    }
+
+    /// Forgets `object`, unless something newer has taken its place.
+    pub fn forget(&self, key: Key, object: &Arc<Object>) {
+        self.0.memory.forget(key, object);
+    }
+
+    /// How full it is.
+    pub fn usage(&self) -> Usage {
+        Usage {
+            bytes: self.0.budget.taken(),
+            keys: self.0.memory.keys(),
+            evictions: self.0.memory.evictions(),
+        }
+    }
+}

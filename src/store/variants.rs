@@ -1,0 +1,73 @@
+//! The variants of one key (RFC 9111 §4.1), newest first.
+
+use std::sync::Arc;
+
+use super::{Object, Unkept};
+use crate::{
+    policy::{Meta, reuse, variant::VARIANTS_MAX},
+    time::Timestamp,
+};
+
+/// One or several objects under one key; nearly always one.
+#[derive(Clone, Debug)]
+pub(super) enum Variants {
+    /// The only one.
+    One(Arc<Object>),
+    /// At least two, the newest first.
+    Many(Arc<[Arc<Object>]>),
+}
+
+impl Variants {
+    fn as_slice(&self) -> &[Arc<Object>] {
+        match self {
+            Self::One(object) => std::slice::from_ref(object),
+            Self::Many(objects) => objects,
+        }
+    }
+
+    fn of(mut objects: Vec<Arc<Object>>) -> Option<Self> {
+        match objects.len() {
+            0 => None,
+            1 => objects.pop().map(Self::One),
+            _ => Some(Self::Many(objects.into())),
+        }
+    }
+
+    /// The newest that `matches`: "the cache ... MUST choose the most recent one".
+    pub(super) fn find(&self, matches: impl Fn(&Meta) -> bool) -> Option<Arc<Object>> {
+        self.as_slice()
+            .iter()
+            .find(|object| matches(&object.meta))
+            .cloned()
+    }
+
+    /// With `object` as the newest, in the place of the one for the same requests.
+    ///
+    /// When there are as many as there may be, the oldest stale one makes room; a
+    /// fresh one never does, so that made-up variants cannot push out real ones.
+    pub(super) fn with(&self, object: Arc<Object>, now: Timestamp) -> Result<Self, Unkept> {
+        let alike = |other: &&Arc<Object>| other.meta.varying != object.meta.varying;
+        let mut kept: Vec<_> = self.as_slice().iter().filter(alike).cloned().collect();
+        if kept.len() == VARIANTS_MAX {
+            let stale = |object: &Arc<Object>| reuse::standing(&object.meta, now).ttl <= 0;
+            let oldest = kept
+                .iter()
+                .rposition(stale)
+                .ok_or(Unkept::TooManyVariants)?;
+            kept.remove(oldest);
+        }
+        kept.insert(0, object.clone());
+        Ok(Self::of(kept).unwrap_or(Self::One(object)))
+    }
+
+    /// Without `object`; `None` when nothing is left.
+    pub(super) fn without(&self, object: &Arc<Object>) -> Option<Self> {
+        let other = |one: &&Arc<Object>| !Arc::ptr_eq(one, object);
+        Self::of(self.as_slice().iter().filter(other).cloned().collect())
+    }
+
+    /// What they take together, in bytes.
+    pub(super) fn cost(&self) -> u64 {
+        self.as_slice().iter().map(|object| object.cost()).sum()
+    }
+}
