@@ -7,25 +7,16 @@ use crate::{
         raw,
         read::At,
     },
-    policy::{Caching, ForwardQuery, Rules, Selection},
+    policy::{Caching, ForwardQuery, Rules, Selection, forward::SPOOFABLE},
 };
 
-/// Fields by which frameworks can be told another host, path or method than the
-/// one that was asked for.
-const SPOOFABLE: &[&str] = &[
-    "forwarded",
-    "x-forwarded-scheme",
-    "x-forwarded-server",
-    "x-host",
-    "x-http-method",
-    "x-http-method-override",
-    "x-method-override",
-    "x-original-url",
-    "x-rewrite-url",
-];
-
 /// Fields that we write ourselves, whatever the viewer sent.
-const REPLACED: &[&str] = &["via", "x-forwarded-host", "x-forwarded-proto"];
+const REPLACED: &[&str] = &[
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+];
 
 impl Check<'_> {
     /// What one behaviour's rules may surprise somebody with.

@@ -8,33 +8,9 @@ use crate::{
         problem::Findings,
         read::{At, Choice},
     },
-    policy::Selection,
+    fields::hop,
+    policy::{Selection, forward::RESPONSE_ONLY},
 };
-
-/// Fields that end at each hop (RFC 9110 §7.6.1): they say nothing about an answer.
-const HOP: &[&str] = &[
-    "connection",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
-
-/// Fields of responses and caches that no viewer may send on.
-const NOT_A_VIEWERS: &[&str] = &[
-    "age",
-    "cache-groups",
-    "cache-status",
-    "cache-tag",
-    "cdn-cache-control",
-    "surrogate-key",
-    "warmfront-cache-control",
-    "x-cache",
-];
 
 /// Fields that ask for a part of an answer, or for it only if it changed.
 const CONDITIONS: &[&str] = &[
@@ -173,10 +149,10 @@ fn viewers_field(name: &At<String>, findings: &mut Findings, cookies: &str) -> O
     if field == http::header::COOKIE {
         findings.error(&name.place, "cookies are not taken as one field");
         findings.hint(format!("name them in `{cookies}`"));
-    } else if HOP.contains(&field.as_str()) {
+    } else if hop::is_hop_by_hop(&field) {
         let what = format!("{:?} ends at each hop and is never forwarded", name.value);
         findings.error(&name.place, what).hint("leave it out");
-    } else if NOT_A_VIEWERS.contains(&field.as_str()) {
+    } else if RESPONSE_ONLY.contains(&field.as_str()) {
         let what = format!("{:?} is never taken from a viewer", name.value);
         findings.error(&name.place, what).hint("leave it out");
     }

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Uri};
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 
@@ -310,17 +309,11 @@ fn read_url(text: &str) -> Result<Location, String> {
     if uri.query().is_some() {
         return Err("the URL has a query".to_owned());
     }
-    let port = match authority.as_str()[authority.host().len()..].strip_prefix(':') {
-        Some(text) => text.parse().ok().filter(|port| *port != 0),
-        None => Some(usual),
-    };
-    let Some(port) = port else {
-        return Err("the port is not one of 1 to 65535".to_owned());
-    };
-    let host = authority.host().to_ascii_lowercase();
-    Host::parse_authority(&Bytes::from(host.clone())).map_err(|bad| bad.to_string())?;
+    let read = Host::parse_authority(authority.as_str());
+    let (host, port) = read.map_err(|bad| bad.to_string())?;
+    let port = port.unwrap_or(usual);
     let shown = if port == usual {
-        host.clone()
+        host.to_string()
     } else {
         format!("{host}:{port}")
     };
@@ -333,13 +326,11 @@ fn read_url(text: &str) -> Result<Location, String> {
     {
         return Err("the path has empty or dot segments".to_owned());
     }
-    let bare = host
-        .trim_start_matches('[')
-        .trim_end_matches(']')
-        .to_owned();
+    // Brackets are for URLs; a resolver and a certificate know the address alone.
+    let host = host.as_str().trim_matches(['[', ']']).to_owned();
     Ok(Location {
         protocol,
-        host: bare,
+        host,
         port,
         authority,
         prefix,
@@ -416,7 +407,6 @@ mod tests {
             "https://host#x",
             "https://host:0",
             "https://host:99999",
-            "https://host:",
             "https://host/a/../b",
             "https://host/a//b",
             "https://ho st",
