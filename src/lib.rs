@@ -1,5 +1,6 @@
 //! Warmfront, a self-hosted caching edge.
 
+pub mod config;
 pub mod fields;
 pub mod flight;
 pub mod policy;

@@ -36,7 +36,7 @@ pub struct Outgoing {
 
 /// Fields that an origin trusts as coming from its own edge, or that make it answer for
 /// another URL or method than the one keyed: not passed on "all", only by name.
-const SPOOFABLE: &[&str] = &[
+pub const SPOOFABLE: &[&str] = &[
     "forwarded",
     "x-forwarded-port",
     "x-forwarded-prefix",
@@ -53,7 +53,7 @@ const SPOOFABLE: &[&str] = &[
 ];
 
 /// Fields of responses, meaningless or misleading in a request; never passed.
-const RESPONSE_ONLY: &[&str] = &[
+pub const RESPONSE_ONLY: &[&str] = &[
     "age",
     "cache-groups",
     "cache-status",

@@ -1,0 +1,77 @@
+//! Blotting secrets out of the text that problems are shown with.
+
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+/// `text` with asterisks for what may be secret: the values of origin headers, unless
+/// they only name where the secret is, and a password in an origin's URL. As long as `text`.
+pub(super) fn blot(text: &str, document: &DeValue<'_>) -> String {
+    let mut shown = text.to_owned();
+    let origins = document
+        .as_table()
+        .and_then(|file| file.get("origin"))
+        .map(Spanned::get_ref);
+    let one = origins.and_then(DeValue::as_table);
+    let many = origins.and_then(DeValue::as_array);
+    let many = many
+        .into_iter()
+        .flatten()
+        .filter_map(|origin| origin.get_ref().as_table());
+    for origin in many.chain(one) {
+        blot_origin(&mut shown, origin);
+    }
+    shown
+}
+
+fn blot_origin(shown: &mut String, origin: &DeTable<'_>) {
+    match origin
+        .get("headers")
+        .map(|headers| (headers.get_ref(), headers))
+    {
+        Some((DeValue::Table(table), _)) => {
+            table.values().for_each(|value| blot_value(shown, value))
+        }
+        Some((_, headers)) => blot_value(shown, headers),
+        None => {}
+    }
+    let url = origin
+        .get("url")
+        .filter(|url| url.get_ref().as_str().is_some_and(|u| u.contains('@')));
+    if let Some(url) = url {
+        blot_value(shown, url);
+    }
+}
+
+fn blot_value(shown: &mut String, value: &Spanned<DeValue<'_>>) {
+    let outside = |text: &str| text.starts_with("env:") || text.starts_with("file:");
+    let span = value.span();
+    let Some(seen) = shown.get(span.clone()) else {
+        return;
+    };
+    if value.get_ref().as_str().is_some_and(outside) {
+        return;
+    }
+    // Lines stay, quotes too; a character becomes as many asterisks as it has bytes.
+    let blot = |c: char| match c {
+        '\n' | '\r' | '"' | '\'' => c.to_string(),
+        c => "*".repeat(c.len_utf8()),
+    };
+    let blotted: String = seen.chars().map(blot).collect();
+    shown.replace_range(span, &blotted);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn header_values_and_passwords_are_not_shown() {
+        let text = "[[origin]]\nurl = \"https://me:pass@host\"\nheaders = { A = \"s\u{e9}cret\", B = \"env:B\", C = 7 }\n";
+        let (table, _) = DeTable::parse_recoverable(text);
+        let shown = blot(text, &DeValue::Table(table.into_inner()));
+        let wanted = "[[origin]]\nurl = \"********************\"\nheaders = { A = \"*******\", B = \"env:B\", C = * }\n";
+        assert_eq!(shown, wanted);
+    }
+}

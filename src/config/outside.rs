@@ -1,0 +1,55 @@
+//! What a configuration takes from outside its own text: variables, files, the number of cores.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+/// The most bytes a configuration, a certificate bundle or a secret may have:
+/// twenty times the usual bundle of all public authorities (some 200 KiB).
+pub const FILE_BYTES_MAX: u64 = 4 << 20;
+
+/// Where `env:` and `file:` secrets, `ca` files and the default of `server.workers` come from.
+pub trait Outside {
+    /// The value of an environment variable, as bytes; `None` when it is not set.
+    fn variable(&self, name: &str) -> Option<Vec<u8>>;
+
+    /// The contents of a file, named as the configuration names it.
+    ///
+    /// Errs when it cannot be read, or has more than [`FILE_BYTES_MAX`] bytes.
+    fn file(&self, path: &Path) -> io::Result<Vec<u8>>;
+
+    /// The cores this process may use; at least 1.
+    fn cores(&self) -> usize;
+}
+
+/// This process's environment and the machine's files.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    /// Relative paths start here: the folder of the configuration file.
+    pub folder: PathBuf,
+}
+
+impl Outside for Machine {
+    fn variable(&self, name: &str) -> Option<Vec<u8>> {
+        // An empty name, or one with `=` or NUL, is never set.
+        std::env::var_os(name).map(std::ffi::OsString::into_encoded_bytes)
+    }
+
+    fn file(&self, path: &Path) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        File::open(self.folder.join(path))?
+            .take(FILE_BYTES_MAX + 1)
+            .read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > FILE_BYTES_MAX {
+            let bound = format!("it is larger than {} MiB", FILE_BYTES_MAX >> 20);
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, bound));
+        }
+        Ok(bytes)
+    }
+
+    fn cores(&self) -> usize {
+        std::thread::available_parallelism().map_or(1, usize::from)
+    }
+}

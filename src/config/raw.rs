@@ -1,0 +1,137 @@
+//! The file as it is written: every table with its keys, nothing judged yet.
+//!
+//! These tables are the one list of the keys there are. What is not here is an
+//! unknown key, and `config/example.toml` is tested to name every one of them.
+
+use std::time::Duration;
+
+use toml::de::DeValue;
+
+use crate::config::{
+    problem::{Findings, Place},
+    read::{At, Choice, Fields, Key, Named, Read, Size},
+};
+
+/// Declares tables: each field is an optional key of its table.
+macro_rules! tables {
+    ($($(#[$about:meta])* $name:ident { $($key:ident: $kind:ty,)* })*) => {$(
+        $(#[$about])*
+        #[derive(Debug, Default)]
+        pub(super) struct $name {
+            $(pub(super) $key: Option<At<$kind>>,)*
+        }
+
+        impl Read for $name {
+            const KEYS: &'static [Key] =
+                &[$(Key { name: stringify!($key), inner: <$kind>::KEYS },)*];
+
+            fn read(value: &DeValue<'_>, place: &Place, findings: &mut Findings) -> Option<Self> {
+                let mut fields = Fields::open(value, place, findings, Self::KEYS)?;
+                Some(Self { $($key: fields.take(stringify!($key)),)* })
+            }
+        }
+    )*};
+}
+
+tables! {
+    /// The file.
+    File {
+        server: Server,
+        cache: Cache,
+        admin: Admin,
+        listener: Vec<At<Listener>>,
+        origin: Vec<At<Origin>>,
+        distribution: Vec<At<Distribution>>,
+    }
+
+    /// `[server]`
+    Server {
+        workers: u64,
+        drain_timeout: Duration,
+        header_timeout: Duration,
+        idle_timeout: Duration,
+    }
+
+    /// `[cache]`
+    Cache {
+        memory: Size,
+        object_max: Size,
+    }
+
+    /// `[admin]`
+    Admin {
+        address: String,
+    }
+
+    /// `[[listener]]`
+    Listener {
+        address: String,
+    }
+
+    /// `[[origin]]`
+    Origin {
+        id: String,
+        url: String,
+        headers: Named,
+        ca: String,
+        connect_timeout: Duration,
+        connect_attempts: u64,
+        response_timeout: Duration,
+        keepalive: Duration,
+    }
+
+    /// `[[distribution]]`
+    Distribution {
+        id: String,
+        aliases: Vec<At<String>>,
+        behaviour: Vec<At<Behaviour>>,
+        behavior: Vec<At<Behaviour>>,
+    }
+
+    /// `[[distribution.behaviour]]`
+    Behaviour {
+        path: String,
+        origin: String,
+        cache: bool,
+        methods: String,
+        ttl: Ttl,
+        request_directives: String,
+        stale: Stale,
+        key: KeyParts,
+        forward: Forward,
+        vary: String,
+        unsafe_ttl_min_overrides_origin: bool,
+        unsafe_store_set_cookie: bool,
+        unsafe_share_authorized: bool,
+    }
+
+    /// `ttl`
+    Ttl {
+        min: Duration,
+        default: Duration,
+        max: Duration,
+        heuristic: f64,
+        error: Duration,
+    }
+
+    /// `stale`
+    Stale {
+        while_revalidate: Duration,
+        if_error: Duration,
+    }
+
+    /// `key`
+    KeyParts {
+        query: Choice,
+        headers: Vec<At<String>>,
+        cookies: Vec<At<String>>,
+        sort: bool,
+    }
+
+    /// `forward`
+    Forward {
+        query: Choice,
+        headers: Choice,
+        cookies: Choice,
+    }
+}
