@@ -1,5 +1,6 @@
 //! Warmfront, a self-hosted caching edge.
 
+pub mod admin;
 pub mod fields;
 pub mod observe;
 pub mod policy;
