@@ -3,6 +3,9 @@
 pub mod config;
 pub mod fields;
 pub mod flight;
+pub mod admin;
+pub mod fields;
+pub mod observe;
 pub mod policy;
 pub mod site;
 pub mod store;
