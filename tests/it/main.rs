@@ -1,1 +1,7 @@
 //! The integration tests, one binary.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says so by panicking"
+)]
+
+mod floors;
