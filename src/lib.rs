@@ -1,10 +1,9 @@
 //! Warmfront, a self-hosted caching edge.
 
+pub mod admin;
 pub mod config;
 pub mod fields;
 pub mod flight;
-pub mod admin;
-pub mod fields;
 pub mod observe;
 pub mod policy;
 pub mod site;
