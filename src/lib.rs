@@ -5,6 +5,7 @@ pub mod config;
 pub mod fields;
 pub mod flight;
 pub mod observe;
+pub mod origin;
 pub mod policy;
 pub mod site;
 pub mod store;

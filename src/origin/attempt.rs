@@ -1,0 +1,407 @@
+//! Attempts: carrying out what `policy::failover` decides, until a head has arrived.
+//!
+//! One attempt is a permit and a connection under `connect_timeout`, then the request and
+//! the final head under `response_timeout`. That second wait begins when the request has
+//! been handed over. While its body is still being uploaded it begins again with every
+//! piece, so that a slow uploader is not taken for a slow origin; an upload that stands
+//! still for as long ends the attempt too, and it is the viewer's failure if it was the
+//! viewer that stood still.
+
+use std::{
+    future::Future,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use http::{
+    HeaderMap, HeaderName, Method, Request, Response, StatusCode,
+    header::{CONTENT_LENGTH, TRANSFER_ENCODING},
+};
+use hyper::{body::Incoming, client::conn::TrySendError};
+use tokio::{
+    sync::{Notify, OwnedSemaphorePermit},
+    time::{Instant, sleep_until},
+};
+
+use crate::{
+    origin::{
+        FetchError, Fetched, OnInterim, Timings,
+        connection::{FIELDS_MAX, Lent, broke_protocol, refused},
+        error::{Cause, Failed},
+        pool::{Choice, Pool},
+        received::{Framing, Held, Received},
+        request::{asks_upgrade, for_http1, for_http2},
+        sent::{Sent, State, Upload},
+    },
+    policy::failover::{self, Blame, Next, Phase, Plan, Retry},
+    site::Origin,
+};
+
+/// How many interim responses may precede the final one; more are an invalid response.
+/// `103 Early Hints` usually comes once.
+pub const INTERIM_MAX: usize = 32;
+
+type Answered = Result<Response<Incoming>, TrySendError<Request<Sent>>>;
+
+/// What the attempts for one request share.
+struct Exchange<'a> {
+    pool: &'a Arc<Pool>,
+    origin: &'a Arc<Origin>,
+    plan: Plan,
+    upgrade: bool,
+    choice: Choice,
+    /// Taken by the first attempt and kept for the others: a place in the queue is not
+    /// lost to a refused connection.
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+/// An attempt that failed, and the request if it is still whole.
+struct Broken {
+    failed: Failed,
+    request: Option<Request<Sent>>,
+}
+
+/// Sends `request` until a head arrives or the plan gives up.
+pub(super) async fn run(
+    pool: &Arc<Pool>,
+    origin: &Arc<Origin>,
+    mut request: Request<Sent>,
+) -> Result<Fetched, FetchError> {
+    if request.method() == Method::CONNECT {
+        let cause = Cause::Seen("CONNECT asks for a tunnel, not for a response");
+        return Err(Failed::new(Blame::Us, Phase::Send, cause).of(origin));
+    }
+    let upgrade = asks_upgrade(request.headers());
+    let plan = Plan {
+        attempts_max: origin.connect_attempts,
+        idempotent: request.method().is_idempotent(),
+        replayable: request.body().replayable(),
+    };
+    let choice = if upgrade {
+        Choice::Upgrade
+    } else {
+        Choice::Any
+    };
+    let mut exchange = Exchange {
+        pool,
+        origin,
+        plan,
+        upgrade,
+        choice,
+        permit: None,
+    };
+    let mut attempts_made = 0;
+    loop {
+        attempts_made += 1;
+        let Broken {
+            failed,
+            request: left,
+        } = match exchange.attempt(request).await {
+            Ok(fetched) => return Ok(fetched),
+            Err(broken) => *broken,
+        };
+        match (failover::next(&plan, attempts_made, &failed.failure), left) {
+            (Next::Retry, Some(again)) => request = again,
+            (Next::Retry, None) | (Next::GiveUp, _) => return Err(failed.of(origin)),
+        }
+        let kept_failed = matches!(failed.failure.phase, Phase::Send | Phase::Head);
+        if exchange.choice == Choice::Any && kept_failed {
+            exchange.choice = Choice::New;
+        }
+    }
+}
+
+impl Exchange<'_> {
+    async fn attempt(&mut self, mut request: Request<Sent>) -> Result<Fetched, Box<Broken>> {
+        let clock = self.pool.clock();
+        let (mut lent, connect) = match self.connected().await {
+            Ok(connected) => connected,
+            Err(failed) => {
+                return Err(Box::new(Broken {
+                    failed,
+                    request: Some(request),
+                }));
+            }
+        };
+        shape(&mut request, &lent, self.origin).map_err(Broken::beyond_repeat)?;
+        let spare = (lent.kept() && self.plan.replayable).then(|| copied(&request));
+        let upload = request.body_mut().watched(clock);
+        let interim = Interim::watched(&mut request, &lent);
+        let method = request.method().clone();
+
+        let started = clock.instant();
+        let allowed = self.origin.response_timeout;
+        let upload_ref = upload.as_deref();
+        let answered = awaited(
+            lent.send(request),
+            upload_ref,
+            interim.as_deref(),
+            started,
+            allowed,
+        )
+        .await;
+        let timings = Timings {
+            connect,
+            first_byte: clock.instant() - started,
+        };
+        let response = match answered.map_err(Broken::beyond_repeat)? {
+            Ok(response) => response,
+            Err(error) => return Err(unanswered(error, lent.kept(), spare, upload_ref)),
+        };
+        self.fetched(response, &method, lent, upload, timings)
+            .map_err(Broken::beyond_repeat)
+    }
+
+    /// A permit and a connection, under one deadline.
+    async fn connected(&mut self) -> Result<(Lent, Option<Duration>), Failed> {
+        let deadline = self.pool.clock().instant() + self.origin.connect_timeout;
+        if self.permit.is_none() {
+            self.permit = Some(self.pool.permit(deadline).await?);
+        }
+        self.pool.lend(self.choice, deadline).await
+    }
+
+    fn fetched(
+        &mut self,
+        mut response: Response<Incoming>,
+        method: &Method,
+        lent: Lent,
+        upload: Option<Arc<Upload>>,
+        timings: Timings,
+    ) -> Result<Fetched, Failed> {
+        let framing = match &lent {
+            Lent::Own(_) => framing_http1(&response, method)?,
+            Lent::Stream(_) => framing_http2(&response, method)?,
+        };
+        let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        if switched && !self.upgrade {
+            return Err(invalid("101 Switching Protocols without being asked"));
+        }
+        let upgraded = switched.then(|| hyper::upgrade::on(&mut response));
+        let held = match (lent, self.permit.take()) {
+            (Lent::Own(own), _) if switched => {
+                own.retire();
+                None
+            }
+            _ if misframed(&response) => None,
+            (lent, Some(permit)) => Some(Held {
+                lent,
+                pool: Arc::clone(self.pool),
+                permit,
+            }),
+            (_, None) => None,
+        };
+        let (head, incoming) = response.into_parts();
+        let body = Received::new(incoming, framing, self.origin, held, upload);
+        Ok(Fetched {
+            head,
+            body,
+            upgraded,
+            timings,
+        })
+    }
+}
+
+impl Broken {
+    /// The request is gone, and it does not matter.
+    fn beyond_repeat(failed: Failed) -> Box<Self> {
+        Box::new(Self {
+            failed,
+            request: None,
+        })
+    }
+}
+
+/// Interim responses of one attempt: passed on, counted.
+#[derive(Default)]
+struct Interim {
+    seen: AtomicUsize,
+    flooded: Notify,
+}
+
+impl Interim {
+    /// Watches those to `request`, where hyper shows them: over HTTP/1.1.
+    fn watched(request: &mut Request<Sent>, lent: &Lent) -> Option<Arc<Self>> {
+        if matches!(lent, Lent::Stream(_)) {
+            return None;
+        }
+        let interim = Arc::new(Self::default());
+        let pass = request.extensions().get::<OnInterim>().cloned();
+        let counted = Arc::clone(&interim);
+        hyper::ext::on_informational(request, move |response| {
+            if counted.seen.fetch_add(1, Ordering::Relaxed) >= INTERIM_MAX {
+                counted.flooded.notify_one();
+            } else if let Some(OnInterim(pass)) = &pass
+                && response.status() != StatusCode::CONTINUE
+            {
+                pass(response.status(), response.headers());
+            }
+        });
+        Some(interim)
+    }
+
+    async fn flooded(interim: Option<&Self>) {
+        match interim {
+            Some(interim) => interim.flooded.notified().await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// Waits for the final head: `allowed` from `started`, or from the last progress of the
+/// upload where there is one.
+async fn awaited(
+    response: impl Future<Output = Answered>,
+    upload: Option<&Upload>,
+    interim: Option<&Interim>,
+    started: Instant,
+    allowed: Duration,
+) -> Result<Answered, Failed> {
+    let mut response = pin!(response);
+    let mut deadline = started + allowed;
+    loop {
+        tokio::select! {
+            biased;
+            answered = &mut response => return Ok(answered),
+            () = Interim::flooded(interim) => return Err(invalid("too many interim responses")),
+            () = sleep_until(deadline) => {}
+        }
+        let (state, last) = upload.map_or((State::Ended, started), Upload::state);
+        if last + allowed <= deadline {
+            let (blame, phase) = match state {
+                State::AwaitsViewer | State::Broken => (Blame::Viewer, Phase::Send),
+                State::AwaitsOrigin => (Blame::Origin, Phase::Send),
+                State::Ended => (Blame::Origin, Phase::Head),
+            };
+            return Err(Failed::timed_out(blame, phase, allowed));
+        }
+        deadline = last + allowed;
+    }
+}
+
+fn shape(request: &mut Request<Sent>, lent: &Lent, origin: &Origin) -> Result<(), Failed> {
+    match lent {
+        Lent::Own(_) => for_http1(request),
+        Lent::Stream(_) => for_http2(request, origin.protocol),
+    }
+}
+
+/// The same request once more; only for one without a body.
+fn copied(request: &Request<Sent>) -> Request<Sent> {
+    let mut copy = Request::new(Sent::empty());
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.version_mut() = request.version();
+    *copy.headers_mut() = request.headers().clone();
+    *copy.extensions_mut() = request.extensions().clone();
+    copy
+}
+
+/// Why there was no response, and whether the request may be sent again.
+fn unanswered(
+    mut error: TrySendError<Request<Sent>>,
+    kept: bool,
+    spare: Option<Request<Sent>>,
+    upload: Option<&Upload>,
+) -> Box<Broken> {
+    let unsent = error.take_message();
+    let error = error.into_error();
+    let upload = upload.map(|upload| upload.state().0);
+    let (blame, phase, retry) = if unsent.is_some() {
+        (Blame::Network, Phase::Send, Retry::Unsent)
+    } else if upload == Some(State::Broken) {
+        (Blame::Viewer, Phase::Send, Retry::No)
+    } else if refused(&error) {
+        let retry = if spare.is_some() {
+            Retry::Unsent
+        } else {
+            Retry::No
+        };
+        (Blame::Origin, Phase::Send, retry)
+    } else if broke_protocol(&error) {
+        (Blame::Origin, Phase::Head, Retry::No)
+    } else if error.is_user() {
+        (Blame::Us, Phase::Send, Retry::No)
+    } else {
+        let uploading = upload.is_some_and(|state| state != State::Ended);
+        let phase = if uploading { Phase::Send } else { Phase::Head };
+        (
+            Blame::Network,
+            phase,
+            if kept { Retry::Reused } else { Retry::No },
+        )
+    };
+    let failed = Failed::new(blame, phase, error).with_retry(retry);
+    Box::new(Broken {
+        failed,
+        request: unsent.or(spare),
+    })
+}
+
+/// Where the body ends (RFC 9112 §6.3), and what hyper would let pass before that.
+fn framing_http1(response: &Response<Incoming>, method: &Method) -> Result<Framing, Failed> {
+    let headers = response.headers();
+    if headers.contains_key(TRANSFER_ENCODING) {
+        // "Such a message might indicate an attempt to perform request smuggling […] and
+        // ought to be handled as an error." (RFC 9112 §6.3)
+        if headers.contains_key(CONTENT_LENGTH) {
+            return Err(invalid("both Transfer-Encoding and Content-Length"));
+        }
+        // We never ask for another coding, and nothing behind us could undo it.
+        if !only(headers, &TRANSFER_ENCODING, b"chunked") {
+            return Err(invalid("a transfer coding other than chunked"));
+        }
+    }
+    Ok(if bodyless(response.status(), method) {
+        Framing::None
+    } else if headers.contains_key(TRANSFER_ENCODING) || headers.contains_key(CONTENT_LENGTH) {
+        Framing::Marked
+    } else {
+        Framing::Close
+    })
+}
+
+/// The end of the stream is the end of the body (RFC 9113 §8.1).
+fn framing_http2(response: &Response<Incoming>, method: &Method) -> Result<Framing, Failed> {
+    if response.headers().len() > FIELDS_MAX {
+        return Err(invalid("too many fields"));
+    }
+    Ok(if bodyless(response.status(), method) {
+        Framing::None
+    } else {
+        Framing::Stream
+    })
+}
+
+/// "Any response to a HEAD request and any response with a 1xx (Informational), 204 (No
+/// Content), or 304 (Not Modified) status code is always terminated by the first empty line
+/// after the header fields" (RFC 9112 §6.3).
+fn bodyless(status: StatusCode, method: &Method) -> bool {
+    method == Method::HEAD
+        || status.is_informational()
+        || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+}
+
+/// Whether a body may follow where none can: its bytes would be the next response.
+fn misframed<T>(response: &Response<T>) -> bool {
+    let headers = response.headers();
+    response.status() == StatusCode::NO_CONTENT
+        && (headers.contains_key(TRANSFER_ENCODING)
+            || headers.contains_key(CONTENT_LENGTH) && !only(headers, &CONTENT_LENGTH, b"0"))
+}
+
+fn only(headers: &HeaderMap, name: &HeaderName, value: &[u8]) -> bool {
+    let mut values = headers.get_all(name).iter();
+    values
+        .next()
+        .is_some_and(|first| first.as_bytes().eq_ignore_ascii_case(value))
+        && values.next().is_none()
+}
+
+fn invalid(seen: &'static str) -> Failed {
+    Failed::new(Blame::Origin, Phase::Head, Cause::Seen(seen))
+}

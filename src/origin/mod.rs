@@ -1,0 +1,182 @@
+//! The origins: kept connections, attempts, and the bodies that flow both ways.
+//!
+//! [`Origins::send`] takes a request in origin form and returns when the final head of
+//! the response has arrived. Below it: `attempt` carries out what `policy::failover`
+//! decides, `pool` keeps connections, `connection` is one of them, `tls` verifies whom
+//! we speak to, and [`Dial`] is the seam that tests replace.
+//!
+//! Built on hyper's connections and not on its pooling client, which bounds nothing
+//! per host and lets a request wait unseen for a stream of a busy HTTP/2 connection.
+//!
+//! What is bounded: connecting by `connect_timeout` (waiting for a permit, name, TCP and
+//! TLS together, per attempt), the final head and every pause within a body by
+//! `response_timeout`, exchanges by [`EXCHANGES_MAX`], idle connections by [`IDLE_MAX`]
+//! and `keepalive`, heads by [`HEAD_BYTES_MAX`] and [`FIELDS_MAX`], interim responses by
+//! [`INTERIM_MAX`].
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use http::{HeaderMap, Request, StatusCode, response};
+
+use crate::{site::Origin, time::Clock};
+
+mod attempt;
+mod connection;
+mod dial;
+mod error;
+mod pool;
+mod received;
+mod request;
+mod sent;
+mod tls;
+
+pub use self::{
+    attempt::INTERIM_MAX,
+    connection::{FIELDS_MAX, HEAD_BYTES_MAX, STREAMS_MAX},
+    dial::{Dial, DialError, Dialling, Io, Network},
+    error::FetchError,
+    pool::{EXCHANGES_MAX, IDLE_MAX},
+    received::Received,
+    sent::{BrokenUpload, Sent},
+};
+
+use self::pool::Pool;
+
+/// The connections of one worker to all its origins.
+///
+/// Connections are driven by tasks of the runtime that asked for them, so every
+/// runtime has its own `Origins`; dropping it closes the idle ones.
+pub struct Origins {
+    dial: Arc<dyn Dial>,
+    clock: Clock,
+    /// Few enough to be searched in order, and each found by its address first.
+    pools: Mutex<Vec<Arc<Pool>>>,
+}
+
+/// A response, up to its body.
+pub struct Fetched {
+    /// The final head, as the origin sent it; hop-by-hop fields are still in it.
+    pub head: response::Parts,
+    /// The body; it holds the connection until its end.
+    pub body: Received,
+    /// The connection itself, after `101 Switching Protocols` only (RFC 9110 §15.2.2).
+    pub upgraded: Option<hyper::upgrade::OnUpgrade>,
+    /// How long it took.
+    pub timings: Timings,
+}
+
+/// How long the successful attempt took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timings {
+    /// Opening the connection: name, TCP and TLS. `None` when a kept one was used.
+    pub connect: Option<Duration>,
+    /// From handing the request to the connection to the final head.
+    pub first_byte: Duration,
+}
+
+/// What to do with interim responses, `103 Early Hints` above all (RFC 8297).
+///
+/// Put it among the extensions of a request for [`Origins::send`]. It is called in
+/// the order of arrival, before `send` returns, and again when the request is repeated.
+/// `100 Continue` is not passed on: nobody here sent an `Expect`. Over HTTP/2 hyper
+/// skips interim responses unseen, and so do we.
+#[derive(Clone)]
+pub struct OnInterim(Arc<Pass>);
+
+type Pass = dyn Fn(StatusCode, &HeaderMap) + Send + Sync;
+
+impl OnInterim {
+    /// Calls `pass` with every interim response; it runs on the connection's task and
+    /// must not block.
+    pub fn new(pass: impl Fn(StatusCode, &HeaderMap) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(pass))
+    }
+}
+
+impl fmt::Debug for OnInterim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OnInterim")
+    }
+}
+
+impl Origins {
+    /// No connections yet; they will be opened through `dial`.
+    pub fn new(dial: Arc<dyn Dial>, clock: Clock) -> Self {
+        Self {
+            dial,
+            clock,
+            pools: Mutex::default(),
+        }
+    }
+
+    /// Sends `request` to `origin` and returns when the final head has arrived.
+    ///
+    /// The URI is in origin form, the fields are end to end, and `Host` is among them;
+    /// `Connection: upgrade` with `Upgrade` asks for an HTTP/1.1 connection of its own.
+    /// `Content-Length` and `Transfer-Encoding` are set here, from the body.
+    ///
+    /// Takes at most `connect_timeout` per attempt at connecting, of which there are at
+    /// most `connect_attempts`, and then `response_timeout` from the end of the request's
+    /// body (or from its last progress). Dropping the future cancels the attempt: over
+    /// HTTP/1.1 its connection is closed, over HTTP/2 its stream is reset.
+    ///
+    /// # Errors
+    ///
+    /// When `policy::failover` says to give up: the failure of the last attempt.
+    pub async fn send(
+        &self,
+        origin: &Arc<Origin>,
+        request: Request<Sent>,
+    ) -> Result<Fetched, FetchError> {
+        let pool = self.pool(origin);
+        attempt::run(&pool, origin, request).await
+    }
+
+    /// Closes the kept connections of origins that `keep` does not hold (after a reload).
+    ///
+    /// Exchanges under way end in peace, and close their connections behind them.
+    pub fn retain(&self, keep: &[Arc<Origin>]) {
+        let mut gone = Vec::new();
+        {
+            let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+            for pool in std::mem::take(&mut *pools) {
+                if keep.iter().any(|origin| pool.serves(origin)) {
+                    pools.push(pool);
+                } else {
+                    gone.push(pool);
+                }
+            }
+        }
+        // Closing wakes tasks; that needs no lock of ours.
+        for pool in gone {
+            pool.close();
+        }
+    }
+
+    fn pool(&self, origin: &Arc<Origin>) -> Arc<Pool> {
+        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pool) = pools.iter().find(|pool| pool.is_of(origin)) {
+            return Arc::clone(pool);
+        }
+        if let Some(pool) = pools.iter().find(|pool| pool.serves(origin)) {
+            return Arc::clone(pool);
+        }
+        let pool = Arc::new(Pool::new(
+            Arc::clone(origin),
+            Arc::clone(&self.dial),
+            self.clock,
+        ));
+        pools.push(Arc::clone(&pool));
+        pool
+    }
+}
+
+impl fmt::Debug for Origins {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Origins")
+    }
+}

@@ -1,0 +1,255 @@
+//! The body of a response, on its way from an origin.
+//!
+//! It ends well or with an error, never short: a response "that is received with a valid
+//! Content-Length" or chunked "is incomplete" without all of it (RFC 9112 §8), and what is
+//! incomplete must not be stored as if it were whole.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Buf, Bytes};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::{
+    sync::OwnedSemaphorePermit,
+    time::{Instant, Sleep, sleep_until},
+};
+
+use crate::{
+    origin::{
+        connection::{Lent, broke_protocol},
+        error::{Cause, Failed, FetchError},
+        pool::Pool,
+        sent::{State, Upload},
+    },
+    policy::failover::{Blame, Phase},
+    site::Origin,
+};
+
+/// A response's body, with the connection it comes over.
+///
+/// At a clean end the connection is kept for the next exchange. Dropped before that, an
+/// HTTP/1.1 connection is closed and an HTTP/2 stream is reset. An error ends it; nothing
+/// follows. Must be polled within the runtime that sent the request.
+pub struct Received {
+    /// `None` once it has ended.
+    incoming: Option<Incoming>,
+    /// What its announced length still lacks.
+    left: Option<u64>,
+    framing: Framing,
+    origin: Arc<Origin>,
+    held: Option<Held>,
+    upload: Option<Arc<Upload>>,
+    /// Runs while the origin is silent; made at the first silence.
+    silence: Option<Pin<Box<Sleep>>>,
+    silent: bool,
+}
+
+/// What an exchange holds until its body has ended.
+pub(super) struct Held {
+    pub(super) lent: Lent,
+    pub(super) pool: Arc<Pool>,
+    pub(super) permit: OwnedSemaphorePermit,
+}
+
+/// What marks the end of a body (RFC 9112 §6.3, RFC 9113 §8.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Framing {
+    /// There is none: the request or the status says so.
+    None,
+    /// Its length, or its last chunk.
+    Marked,
+    /// The end of its stream.
+    Stream,
+    /// The end of the connection, which a broken one looks like.
+    Close,
+}
+
+impl Received {
+    pub(super) fn new(
+        incoming: Incoming,
+        framing: Framing,
+        origin: &Arc<Origin>,
+        held: Option<Held>,
+        upload: Option<Arc<Upload>>,
+    ) -> Self {
+        let left = match framing {
+            Framing::None => Some(0),
+            Framing::Marked | Framing::Stream => incoming.size_hint().exact(),
+            Framing::Close => None,
+        };
+        let ended = framing == Framing::None || incoming.is_end_stream();
+        let mut received = Self {
+            incoming: Some(incoming),
+            left,
+            framing,
+            origin: Arc::clone(origin),
+            held,
+            upload,
+            silence: None,
+            silent: false,
+        };
+        if ended {
+            // An empty body is often not even asked for its end.
+            received.end();
+        }
+        received
+    }
+
+    /// Whether its end can be told from a broken connection; if not, it must not be stored.
+    ///
+    /// "a recipient cannot detect whether the response was truncated" then, and there is
+    /// no second look: it is known before the first byte (RFC 9112 §8).
+    pub fn framed(&self) -> bool {
+        self.framing != Framing::Close
+    }
+
+    /// It came to its proper end.
+    fn end(&mut self) {
+        self.incoming = None;
+        if let Some(upload) = self.upload.take()
+            && upload.state().0 != State::Ended
+        {
+            // "no pooled reuse with unsent bytes": the rest of the request is not wanted, and
+            // would be taken for the beginning of the next.
+            upload.stop();
+            self.held = None;
+        }
+        if let Some(Held { lent, pool, permit }) = self.held.take() {
+            pool.give_back(lent, permit);
+        }
+    }
+
+    fn broke(&mut self, failed: Failed) -> FetchError {
+        self.incoming = None;
+        self.held = None;
+        failed.of(&self.origin)
+    }
+
+    /// Counts `frame`, and ends with it when nothing can follow.
+    fn took(&mut self, frame: &Frame<Bytes>) {
+        self.silent = false;
+        let bytes = frame.data_ref().map_or(0, Buf::remaining) as u64;
+        self.left = self.left.map(|left| left.saturating_sub(bytes));
+        let last = self.incoming.as_ref().is_some_and(Body::is_end_stream);
+        if last || frame.is_trailers() {
+            self.end();
+        }
+    }
+
+    /// Nothing more comes; is that the end?
+    fn finished(&mut self) -> Option<Result<Frame<Bytes>, FetchError>> {
+        let incoming = self.incoming.as_ref();
+        // hyper reads a stream that was reset without an error as one that has ended.
+        let reset = self.framing == Framing::Stream && !incoming.is_some_and(Body::is_end_stream);
+        if reset || self.left.is_some_and(|left| left > 0) {
+            let cause = Cause::Seen("ended before its announced length");
+            return Some(Err(self.broke(Failed::new(
+                Blame::Network,
+                Phase::Body,
+                cause,
+            ))));
+        }
+        self.end();
+        None
+    }
+
+    /// Waits no longer than the origin may be silent.
+    fn poll_silence(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<FetchError> {
+        let allowed = self.origin.response_timeout;
+        let mut deadline = now + allowed;
+        let silence = self
+            .silence
+            .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        if !self.silent {
+            self.silent = true;
+            silence.as_mut().reset(deadline);
+        }
+        loop {
+            ready!(silence.as_mut().poll(cx));
+            // An origin that answers while it reads may be waiting for us.
+            if let Some((state, last)) = self.upload.as_ref().map(|upload| upload.state())
+                && state != State::Ended
+                && last + allowed > now
+            {
+                deadline = last + allowed;
+                silence.as_mut().reset(deadline);
+                continue;
+            }
+            return Poll::Ready(self.broke(Failed::timed_out(Blame::Origin, Phase::Body, allowed)));
+        }
+    }
+}
+
+impl Body for Received {
+    type Data = Bytes;
+    type Error = FetchError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, FetchError>>> {
+        let this = self.get_mut();
+        let Some(incoming) = &mut this.incoming else {
+            return Poll::Ready(None);
+        };
+        match Pin::new(incoming).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                this.took(&frame);
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(error))) => {
+                let blame = if broke_protocol(&error) {
+                    Blame::Origin
+                } else {
+                    Blame::Network
+                };
+                Poll::Ready(Some(Err(this.broke(Failed::new(
+                    blame,
+                    Phase::Body,
+                    error,
+                )))))
+            }
+            Poll::Ready(None) => Poll::Ready(this.finished()),
+            Poll::Pending => {
+                let Some(now) = this.held.as_ref().map(|held| held.pool.clock().instant()) else {
+                    return Poll::Pending;
+                };
+                let error = ready!(this.poll_silence(cx, now));
+                Poll::Ready(Some(Err(error)))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.left
+            .map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}
+
+impl Drop for Received {
+    fn drop(&mut self) {
+        if let Some(upload) = &self.upload {
+            upload.stop();
+        }
+    }
+}
+
+impl fmt::Debug for Received {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Received")
+            .field("framing", &self.framing)
+            .field("left", &self.left)
+            .field("ended", &self.incoming.is_none())
+            .finish()
+    }
+}
