@@ -7,6 +7,7 @@ pub mod flight;
 pub mod observe;
 pub mod origin;
 pub mod policy;
+pub mod serve;
 pub mod site;
 pub mod store;
 pub mod time;

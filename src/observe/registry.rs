@@ -210,8 +210,8 @@ fn requests_of(names: &BehaviourLabels, result: CacheResult) -> RequestLabels {
 }
 
 /// Every value of the `reason` label of origin failures.
-const REASONS: [&str; 7] = [
-    "resolve", "connect", "tls", "send", "head", "body", "timeout",
+const REASONS: [&str; 8] = [
+    "resolve", "connect", "tls", "verify", "send", "head", "body", "timeout",
 ];
 
 /// The value of the `reason` label for an attempt that failed in `phase`.
@@ -221,6 +221,7 @@ pub(super) const fn reason(phase: Phase, timed_out: bool) -> &'static str {
         Phase::Resolve => "resolve",
         Phase::Connect => "connect",
         Phase::Tls => "tls",
+        Phase::Verify => "verify",
         Phase::Send => "send",
         Phase::Head => "head",
         Phase::Body => "body",

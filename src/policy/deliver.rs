@@ -7,7 +7,6 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use smallvec::SmallVec;
 
 use super::{
-    Ask,
     reuse::Standing,
     storable::{self, WhyNot},
 };
@@ -240,8 +239,8 @@ pub fn in_not_modified(name: &HeaderName) -> bool {
 const REQUEST_ID_BYTES_MAX: usize = 128;
 
 /// The viewer's own request id, where it is one that logs can hold.
-pub fn request_id(ask: &Ask) -> Option<HeaderValue> {
-    let id = ask.headers.get(X_REQUEST_ID)?;
+pub fn request_id(headers: &HeaderMap) -> Option<HeaderValue> {
+    let id = headers.get(X_REQUEST_ID)?;
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:/+=@".contains(byte);
     let bytes = id.as_bytes();
     let sound = !bytes.is_empty() && bytes.len() <= REQUEST_ID_BYTES_MAX && bytes.iter().all(plain);
@@ -327,7 +326,7 @@ mod tests {
             let mut ask = ask("/a");
             ask.headers
                 .insert(X_REQUEST_ID, HeaderValue::from_str(id).unwrap());
-            request_id(&ask).is_some()
+            request_id(&ask.headers).is_some()
         };
         assert!(with("7f-A_1") && !with("a b") && !with("") && !with(&"a".repeat(129)));
     }

@@ -1,0 +1,198 @@
+//! A viewer's message as an [`Ask`], or why it is none.
+
+use std::borrow::Cow;
+
+use http::{HeaderMap, Method, Request, StatusCode, Uri, Version, header, uri::PathAndQuery};
+use http_body::Body as _;
+use hyper::{body::Incoming, upgrade::OnUpgrade};
+
+use super::Viewer;
+use crate::{
+    fields::{
+        hop,
+        host::{BadHost, Host},
+        path,
+    },
+    policy::Ask,
+    time::Timestamp,
+};
+
+/// The longest target, in bytes (CloudFront: maximum length of a URL).
+pub const URL_BYTES_MAX: usize = 8_192;
+
+/// A checked request, and what still hangs from its connection.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) ask: Ask,
+    pub(super) body: Incoming,
+    /// Where the viewer asks to change protocols.
+    pub(super) upgrade: Option<OnUpgrade>,
+}
+
+/// Why a message is refused before anything is decided about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Malformed {
+    pub(super) status: StatusCode,
+    pub(super) error: &'static str,
+}
+
+const fn bad(error: &'static str) -> Malformed {
+    Malformed {
+        status: StatusCode::BAD_REQUEST,
+        error,
+    }
+}
+
+/// Checks `request`, which arrived at `at`; a refused one comes back with its fields.
+pub(super) fn ask(
+    mut request: Request<Incoming>,
+    viewer: Viewer,
+    at: Timestamp,
+) -> Result<Asked, (Malformed, HeaderMap)> {
+    let upgrade = hop::wants_upgrade(request.headers())
+        .is_some()
+        .then(|| hyper::upgrade::on(&mut request));
+    let (head, body) = request.into_parts();
+    let checked = host(&head.uri, &head.headers, head.version)
+        .and_then(|host| Ok((host, target(&head.method, &head.uri)?)));
+    let (host, (target, rewritten)) = match checked {
+        Ok(checked) => checked,
+        Err(why) => return Err((why, head.headers)),
+    };
+    let ask = Ask {
+        method: head.method,
+        scheme: viewer.scheme,
+        host,
+        target,
+        rewritten,
+        headers: head.headers,
+        has_body: !body.is_end_stream(),
+        version: head.version,
+        viewer: viewer.address,
+        at,
+    };
+    Ok(Asked { ask, body, upgrade })
+}
+
+/// The host that was asked for: one, and the same wherever it is named.
+fn host(uri: &Uri, headers: &HeaderMap, version: Version) -> Result<Host, Malformed> {
+    let parse = |text: &[u8]| {
+        let known: Result<(Host, Option<u16>), BadHost> = Host::parse_authority(text);
+        known.map_err(|_| bad("bad_host"))
+    };
+    let mut lines = headers.get_all(header::HOST).iter();
+    let (line, more) = (lines.next(), lines.next());
+    // "A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1 request
+    // message that lacks a Host header field and to any request message that contains more
+    // than one Host header field line" (RFC 9112 §3.2).
+    if more.is_some() {
+        return Err(bad("bad_host"));
+    }
+    match (uri.authority(), line) {
+        (Some(authority), Some(line)) if version >= Version::HTTP_2 => {
+            let (named, repeated) = (
+                parse(authority.as_str().as_bytes())?,
+                parse(line.as_bytes())?,
+            );
+            // "An intermediary ... MUST NOT ... if it differs" (RFC 9113 §8.3.1).
+            if named == repeated {
+                Ok(named.0)
+            } else {
+                Err(bad("bad_host"))
+            }
+        }
+        // "the origin server MUST ignore the received Host header field (if any) and instead
+        // use the host information of the request-target" (RFC 9112 §3.2.2).
+        (Some(authority), _) => Ok(parse(authority.as_str().as_bytes())?.0),
+        (None, Some(line)) => Ok(parse(line.as_bytes())?.0),
+        (None, None) => Err(bad("bad_host")),
+    }
+}
+
+/// The target as sent, and its canonical path where that differs.
+fn target(method: &Method, uri: &Uri) -> Result<(PathAndQuery, Option<Box<str>>), Malformed> {
+    let root = || PathAndQuery::from_static("/");
+    if *method == Method::CONNECT {
+        // It has no path; it is refused further on, by its method.
+        return Ok((root(), None));
+    }
+    // An absolute form may leave the path out (RFC 9112 §3.2.2).
+    let target = uri.path_and_query().cloned().unwrap_or_else(root);
+    if target.as_str().len() > URL_BYTES_MAX {
+        return Err(Malformed {
+            status: StatusCode::URI_TOO_LONG,
+            error: "url_too_long",
+        });
+    }
+    let rewritten = match path::canonical(target.path()) {
+        Ok(Cow::Borrowed(_)) => None,
+        Ok(Cow::Owned(path)) => Some(path.into()),
+        Err(_) => return Err(bad("bad_path")),
+    };
+    Ok((target, rewritten))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(
+        target: &'static str,
+        host: &[&'static str],
+        version: Version,
+    ) -> Result<Host, Malformed> {
+        let mut headers = HeaderMap::new();
+        for line in host {
+            headers.append(header::HOST, http::HeaderValue::from_static(line));
+        }
+        super::host(&Uri::from_static(target), &headers, version)
+    }
+
+    #[track_caller]
+    fn check(
+        target: &'static str,
+        host: &[&'static str],
+        version: Version,
+        expected: Option<&str>,
+    ) {
+        let seen = of(target, host, version);
+        assert_eq!(
+            seen.as_ref().ok().map(Host::as_str),
+            expected,
+            "{target} {host:?}"
+        );
+    }
+
+    #[test]
+    fn p8_an_absolute_form_wins_over_host() {
+        check("http://evil/a", &["good"], Version::HTTP_11, Some("evil"));
+        check("/a", &["good"], Version::HTTP_11, Some("good"));
+    }
+
+    #[test]
+    fn p9_a_request_has_one_sound_host() {
+        check("/a", &[], Version::HTTP_11, None);
+        check("/a", &["good", "evil"], Version::HTTP_11, None);
+        check("/a", &["good, evil"], Version::HTTP_11, None);
+        check("/a", &["good:99999"], Version::HTTP_11, None);
+        check("/a", &["good@evil"], Version::HTTP_11, None);
+    }
+
+    #[test]
+    fn p11_authority_and_host_agree() {
+        check("http://good/a", &["good"], Version::HTTP_2, Some("good"));
+        check("http://good/a", &["evil"], Version::HTTP_2, None);
+        check("http://good/a", &[], Version::HTTP_2, Some("good"));
+    }
+
+    #[test]
+    fn a_target_has_a_length_and_one_path() {
+        let get = |text: &str| target(&Method::GET, &text.parse().unwrap());
+        assert_eq!(get("/a/../b").unwrap().1.as_deref(), Some("/b"));
+        assert_eq!(get("/b?x=../y").unwrap().1, None);
+        assert_eq!(get("/a%00").unwrap_err().error, "bad_path");
+        let long = format!("/{}", "a".repeat(URL_BYTES_MAX));
+        assert_eq!(get(&long).unwrap_err().status, StatusCode::URI_TOO_LONG);
+        assert_eq!(get("http://example.test").unwrap().0.path(), "/");
+    }
+}

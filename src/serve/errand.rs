@@ -1,0 +1,507 @@
+//! A fetch for the store: ask, settle, fill, in a task that no viewer owns.
+
+use std::{pin::Pin, sync::Arc};
+
+use http::{HeaderMap, Request, Response, StatusCode, Uri};
+use http_body::Body as _;
+use http_body_util::BodyExt as _;
+use tokio::sync::oneshot;
+
+use super::{ReplyBody, Way, hit, synth};
+use crate::{
+    flight::Lease,
+    observe::CacheResult,
+    origin::{FetchError, Fetched, Received, Sent},
+    policy::{
+        Failure, Key, Meta,
+        deliver::{self, CacheStatus, Outcome, Report},
+        failover::Blame,
+        forward::{self, Outgoing, Purpose},
+        reuse::{self, Standing},
+        settle::{self, Settled, Stored, Times},
+        storable::WhyNot,
+        validate,
+    },
+    store::{Fill, Object, Reader, Unkept, Writer},
+};
+
+/// What a flight tells its followers.
+#[derive(Clone, Debug)]
+pub enum Arrival {
+    /// An answer that may be shared is being read.
+    Filling(Fill),
+    /// The stored answer was confirmed.
+    Stored(Arc<Object>),
+    /// The origin fails, and this stale answer stands in.
+    Stale(Arc<Object>),
+    /// The answer belongs to the leader alone.
+    Unshareable,
+    /// The origin could not be asked.
+    Failed(Failure),
+}
+
+/// What an errand brings to the viewer that sent it.
+pub(super) enum Led {
+    /// An answer that is being stored.
+    Filling(Reader),
+    /// The stored answer, confirmed.
+    Refreshed(Arc<Object>),
+    /// The stored answer with new fields, confirmed but not kept.
+    Once(HeaderMap, Arc<Object>, WhyNot),
+    /// The stored answer, stale, instead of an error.
+    Stale(Arc<Object>, Standing),
+    /// An answer for this viewer alone.
+    Passing(Box<Passing>),
+    /// None.
+    Failed(Failure),
+}
+
+/// An answer that is not stored.
+pub(super) struct Passing {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Received,
+    why: WhyNot,
+}
+
+/// One fetch of one key.
+pub(super) struct Errand {
+    way: Arc<Way>,
+    key: Key,
+    fwd: &'static str,
+    /// What is validated or replaced.
+    stale: Option<Arc<Object>>,
+}
+
+impl Errand {
+    pub(super) fn new(
+        way: Arc<Way>,
+        key: Key,
+        fwd: &'static str,
+        stale: Option<Arc<Object>>,
+    ) -> Self {
+        Self {
+            way,
+            key,
+            fwd,
+            stale,
+        }
+    }
+
+    /// Runs it in a task of its own and answers the viewer with what it brings. Dropping
+    /// the future leaves the task alone.
+    pub(super) async fn lead(self, lease: Option<Lease<Arrival>>) -> Response<ReplyBody> {
+        let (way, fwd) = (self.way.clone(), self.fwd);
+        let (report, led) = oneshot::channel();
+        tokio::spawn(self.run(lease, Some(report)));
+        match led.await {
+            Ok(led) => answer(&way, fwd, led),
+            // The task panicked, or the worker is shutting down.
+            Err(_) => synth::broke(&way, fwd),
+        }
+    }
+
+    /// Fetches, tells followers through `lease` and the viewer through `report`, and stores.
+    pub(super) async fn run(
+        self,
+        lease: Option<Lease<Arrival>>,
+        report: Option<oneshot::Sender<Led>>,
+    ) {
+        let told = Told { lease, report };
+        let edge = &self.way.edge;
+        // What the origin is about to be asked with, and what would be validated.
+        let stored = self.stale.as_ref().map(|stale| stale.head.to_map());
+        let asked = edge.clock.now();
+        let fetched = match request(&self.way, stored.as_ref()) {
+            Some(request) => {
+                edge.origins
+                    .send(&self.way.route.behaviour().origin, request)
+                    .await
+            }
+            None => return told.failed(UNSENDABLE),
+        };
+        let times = Times {
+            asked,
+            received: edge.clock.now(),
+        };
+        match fetched {
+            Ok(fetched) => self.answered(fetched, stored, times, told).await,
+            Err(error) => self.failed(&error, times, told),
+        }
+    }
+
+    fn failed(self, error: &FetchError, times: Times, told: Told) {
+        log_failure(&self.way, error);
+        let meta = self.stale.as_ref().map(|stale| &stale.meta);
+        match (settle::failed(meta, times.received), self.stale) {
+            (Settled::ServeStale(standing), Some(stale)) => told.stale(stale, standing),
+            _ => told.failed(*error.failure()),
+        }
+    }
+
+    async fn answered(
+        self,
+        fetched: Fetched,
+        stored: Option<HeaderMap>,
+        times: Times,
+        mut told: Told,
+    ) {
+        let (way, status) = (&*self.way, fetched.head.status);
+        let meters = &way.site.meters;
+        meters
+            .origin_first_byte(way.route.behaviour().index)
+            .observe(fetched.timings.first_byte);
+        let headers = deliver::end_to_end(fetched.head.headers, fetched.head.version);
+        let old = self.stale.as_ref().zip(stored.as_ref());
+        let old = old.map(|(stale, headers)| Stored {
+            meta: &stale.meta,
+            headers,
+        });
+        let settled = settle::answered(&way.ask, way.rules(), old, (status, &headers), times);
+        let settled = match settled {
+            Settled::Store(meta) => match self.may_keep(&fetched.body) {
+                Ok(()) => Settled::Store(meta),
+                Err(why) => Settled::PassOn(why),
+            },
+            settled => settled,
+        };
+        match (settled, self.stale.clone()) {
+            (Settled::Store(meta), _) => self.fill(meta, &headers, fetched.body, told).await,
+            (Settled::Refresh(headers, meta), Some(stale)) => {
+                self.refreshed(stale, headers, meta, times, told);
+            }
+            (Settled::ServeStale(standing), Some(stale)) => told.stale(stale, standing),
+            (Settled::PassOn(why), stale) => {
+                way.edge.events.not_stored(why.as_str());
+                if !status.is_server_error() {
+                    // What was stored is no longer what the origin says.
+                    if let Some(stale) = stale {
+                        way.edge.store.forget(self.key, &stale);
+                    }
+                    if why.lasts() {
+                        way.edge.flights.mark_unshared(self.key, times.received);
+                    }
+                    told.announce(Arrival::Unshareable);
+                }
+                told.land();
+                let body = fetched.body;
+                told.report(Led::Passing(Box::new(Passing {
+                    status,
+                    headers,
+                    body,
+                    why,
+                })));
+            }
+            // Nothing was stored that could be refreshed or served.
+            (Settled::Refresh(..) | Settled::ServeStale(_) | Settled::Fail, _) => {
+                told.failed(UNSENDABLE);
+            }
+        }
+    }
+
+    /// Whether a body may be kept, as far as its head tells.
+    fn may_keep(&self, body: &Received) -> Result<(), WhyNot> {
+        if !body.framed() {
+            return Err(WhyNot::Unframed);
+        }
+        let announced = body.size_hint().exact();
+        if announced.is_some_and(|bytes| bytes > self.way.edge.store.object_max()) {
+            return Err(WhyNot::TooLarge);
+        }
+        Ok(())
+    }
+
+    /// Reads the body for the viewer, for those who come meanwhile, and for the store.
+    async fn fill(self, meta: Meta, headers: &HeaderMap, body: Received, mut told: Told) {
+        let (edge, way) = (&self.way.edge, &*self.way);
+        let headers = deliver::as_stored(headers, meta.received);
+        let charge = edge.store.charge(0);
+        let shareable = reuse::shared(&meta, &way.ask, way.rules(), edge.clock.now());
+        let (fill, writer) = Fill::new(meta, headers, charge, edge.store.clone());
+        let reader = fill.reader();
+        if shareable {
+            told.announce(Arrival::Filling(fill.clone()));
+            edge.flights.mark_shared(self.key);
+        } else {
+            told.announce(Arrival::Unshareable);
+            edge.flights.mark_unshared(self.key, edge.clock.now());
+        }
+        if let Some(reader) = reader {
+            told.report(Led::Filling(reader));
+        }
+        if let Some(parts) = read(way, body, writer).await {
+            let kept = edge.store.keep(
+                self.key,
+                (fill.meta().clone(), fill.headers()),
+                &parts,
+                edge.clock.now(),
+            );
+            if let Err(unkept) = kept {
+                edge.events.not_stored(why_unkept(unkept).as_str());
+            }
+        }
+        // Only now the flight ends: whoever looks next finds what was kept.
+        told.land();
+    }
+
+    /// The origin confirmed what was stored (RFC 9111 §4.3.4).
+    fn refreshed(
+        &self,
+        stale: Arc<Object>,
+        headers: HeaderMap,
+        meta: Result<Meta, WhyNot>,
+        times: Times,
+        mut told: Told,
+    ) {
+        let (edge, way) = (&self.way.edge, &*self.way);
+        let headers = deliver::as_stored(&headers, times.received);
+        let kept = meta.and_then(|meta| {
+            let shareable = reuse::shared(&meta, &way.ask, way.rules(), times.received);
+            let head = (meta, &headers);
+            let kept = edge.store.refresh(self.key, &stale, head, times.received);
+            kept.map(|object| (object, shareable)).map_err(why_unkept)
+        });
+        match kept {
+            Ok((object, true)) => {
+                edge.flights.mark_shared(self.key);
+                told.announce(Arrival::Stored(object.clone()));
+                told.report(Led::Refreshed(object));
+            }
+            Ok((object, false)) => {
+                edge.flights.mark_unshared(self.key, times.received);
+                told.announce(Arrival::Unshareable);
+                told.report(Led::Refreshed(object));
+            }
+            Err(why) => {
+                edge.events.not_stored(why.as_str());
+                edge.store.forget(self.key, &stale);
+                told.announce(Arrival::Unshareable);
+                told.report(Led::Once(headers, stale, why));
+            }
+        }
+    }
+}
+
+/// A request that cannot be expressed, or an answer that answers nothing we asked.
+const UNSENDABLE: Failure = Failure {
+    blame: Blame::Origin,
+    phase: crate::policy::failover::Phase::Head,
+    timed_out: false,
+    retry: crate::policy::failover::Retry::No,
+};
+
+const fn why_unkept(unkept: Unkept) -> WhyNot {
+    match unkept {
+        Unkept::NoRoom => WhyNot::NoRoom,
+        Unkept::TooManyVariants => WhyNot::TooManyVariants,
+    }
+}
+
+/// Who hears of an errand: the followers, and the viewer that sent it.
+struct Told {
+    lease: Option<Lease<Arrival>>,
+    report: Option<oneshot::Sender<Led>>,
+}
+
+impl Told {
+    fn announce(&self, arrival: Arrival) {
+        if let Some(lease) = &self.lease {
+            lease.announce(arrival);
+        }
+    }
+
+    /// A viewer that has left hears nothing, and what it would have got is dropped.
+    fn report(&mut self, led: Led) {
+        if let Some(report) = self.report.take() {
+            let _ = report.send(led);
+        }
+    }
+
+    fn land(&mut self) {
+        self.lease = None;
+    }
+
+    fn stale(mut self, object: Arc<Object>, standing: Standing) {
+        self.announce(Arrival::Stale(object.clone()));
+        self.report(Led::Stale(object, standing));
+    }
+
+    fn failed(mut self, failure: Failure) {
+        self.announce(Arrival::Failed(failure));
+        self.report(Led::Failed(failure));
+    }
+}
+
+/// The request to the origin, with the conditions that validate `stored`.
+fn request(way: &Way, stored: Option<&HeaderMap>) -> Option<Request<Sent>> {
+    let target = &way.route.behaviour().origin.target;
+    let mut outgoing = forward::request(&way.ask, way.rules(), target, Purpose::Fill).ok()?;
+    if let Some(stored) = stored {
+        outgoing.headers.extend(validate::conditions(stored));
+    }
+    Some(outgoing_request(outgoing, Sent::empty()))
+}
+
+/// `outgoing` as a message.
+pub(super) fn outgoing_request(outgoing: Outgoing, body: Sent) -> Request<Sent> {
+    let mut request = Request::new(body);
+    *request.method_mut() = outgoing.method;
+    *request.uri_mut() = Uri::from(outgoing.target);
+    *request.headers_mut() = outgoing.headers;
+    request
+}
+
+/// Counts and logs a failure, unless it was the viewer's own.
+pub(super) fn log_failure(way: &Way, error: &FetchError) {
+    if error.failure().blame == Blame::Viewer {
+        return;
+    }
+    let origin = &way.route.behaviour().origin;
+    way.edge
+        .events
+        .origin_failed(&origin.id, error.failure(), error, way.edge.clock.now());
+}
+
+/// Reads `body` to its end; the parts of it when it may be kept. Trailers are not kept,
+/// and not needed: "a recipient MAY ... discard" them (RFC 9110 §6.5.1).
+async fn read(way: &Way, mut body: Received, writer: Writer) -> Option<Vec<bytes::Bytes>> {
+    let mut body = Pin::new(&mut body);
+    while let Some(frame) = body.frame().await {
+        match frame {
+            Ok(frame) => {
+                let Ok(chunk) = frame.into_data() else {
+                    continue;
+                };
+                writer.push(chunk).await.ok()?;
+            }
+            Err(error) => {
+                log_failure(way, &error);
+                return None;
+            }
+        }
+    }
+    writer.finish()
+}
+
+/// The viewer's answer from what its errand brought.
+fn answer(way: &Arc<Way>, fwd: &'static str, led: Led) -> Response<ReplyBody> {
+    let now = way.edge.clock.now();
+    match led {
+        Led::Filling(reader) => {
+            way.count(CacheResult::Miss);
+            let meta = reader.fill().meta();
+            let ttl = Some(reuse::standing(meta, now).ttl);
+            let status = CacheStatus {
+                stored: true,
+                ttl,
+                ..CacheStatus::forwarded(fwd, meta.status)
+            };
+            filling(way, reader, Outcome::Miss, status)
+        }
+        Led::Refreshed(object) => {
+            way.count(CacheResult::RefreshHit);
+            let standing = reuse::standing(&object.meta, now);
+            let not_modified = CacheStatus::forwarded(fwd, StatusCode::NOT_MODIFIED);
+            let status = CacheStatus {
+                stored: true,
+                ttl: Some(standing.ttl),
+                ..not_modified
+            };
+            hit::stored(way, &object, standing.age, Outcome::RefreshHit, status)
+        }
+        Led::Once(headers, object, why) => {
+            way.count(CacheResult::RefreshHit);
+            let status = CacheStatus::forwarded(fwd, StatusCode::NOT_MODIFIED).unstored(why);
+            let mut answer = hit::stored(way, &object, 0, Outcome::RefreshHit, status);
+            replace(answer.headers_mut(), headers);
+            answer
+        }
+        Led::Stale(object, standing) => {
+            way.count(CacheResult::Stale);
+            let detail = Some("stale-if-error");
+            let status = CacheStatus {
+                fwd: Some(fwd),
+                detail,
+                ..CacheStatus::hit(standing)
+            };
+            hit::stored(way, &object, standing.age, Outcome::Hit, status)
+        }
+        Led::Passing(passing) => {
+            let Passing {
+                status,
+                headers,
+                body,
+                why,
+            } = *passing;
+            way.count(CacheResult::Miss);
+            let said = CacheStatus::forwarded(fwd, status).unstored(why);
+            passing_on(
+                way,
+                status,
+                headers,
+                ReplyBody::passing(body, way.meter()),
+                said,
+            )
+        }
+        Led::Failed(failure) => synth::failed(way, fwd, &failure),
+    }
+}
+
+/// Puts `fresh` in the place of what an answer says under the same names.
+fn replace(headers: &mut HeaderMap, fresh: HeaderMap) {
+    for name in fresh.keys() {
+        headers.remove(name);
+    }
+    headers.extend(fresh);
+}
+
+/// An answer that is read while it arrives.
+pub(super) fn filling(
+    way: &Way,
+    reader: Reader,
+    outcome: Outcome,
+    status: CacheStatus,
+) -> Response<ReplyBody> {
+    let fill = reader.fill().clone();
+    let mut headers = fill.headers().clone();
+    // "The presence of an Age header field implies that the response was not generated or
+    // validated by the origin server for this request" (RFC 9111 §5.1).
+    let age = reuse::standing(fill.meta(), way.edge.clock.now()).age;
+    let age = (age > 0 || outcome == Outcome::Hit).then_some(age);
+    let request_id = way.request_id.clone();
+    let outcome = outcome.with_status(fill.meta().status);
+    Report {
+        outcome,
+        status,
+        age,
+        request_id,
+    }
+    .write(&mut headers);
+    let mut answer = Response::new(ReplyBody::filling(reader, way.meter()));
+    *answer.status_mut() = fill.meta().status;
+    *answer.headers_mut() = headers;
+    answer
+}
+
+/// An answer for one viewer, as the origin gave it.
+pub(super) fn passing_on(
+    way: &Way,
+    status: StatusCode,
+    mut headers: HeaderMap,
+    body: ReplyBody,
+    said: CacheStatus,
+) -> Response<ReplyBody> {
+    let outcome = Outcome::Miss.with_status(status);
+    let request_id = way.request_id.clone();
+    Report {
+        outcome,
+        status: said,
+        age: None,
+        request_id,
+    }
+    .write(&mut headers);
+    let mut answer = Response::new(body);
+    *answer.status_mut() = status;
+    *answer.headers_mut() = headers;
+    answer
+}

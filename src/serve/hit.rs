@@ -1,0 +1,86 @@
+//! An answer from the store.
+
+use http::{HeaderMap, Method, Response, StatusCode};
+
+use super::{ReplyBody, Way};
+use crate::{
+    observe::CacheResult,
+    policy::{
+        deliver::{self, CacheStatus, Outcome, Report},
+        precondition::{self, Validators, Verdict},
+        reuse::Standing,
+    },
+    store::Object,
+};
+
+/// Answers from `object`, which stands like this; the hot path.
+pub(super) fn hit(way: &Way, object: &Object, standing: Standing) -> Response<ReplyBody> {
+    way.count(if standing.ttl > 0 {
+        CacheResult::Hit
+    } else {
+        CacheResult::Stale
+    });
+    stored(
+        way,
+        object,
+        standing.age,
+        Outcome::Hit,
+        CacheStatus::hit(standing),
+    )
+}
+
+/// Answers from `object` whatever led to it, and says so.
+pub(super) fn stored(
+    way: &Way,
+    object: &Object,
+    age: u32,
+    outcome: Outcome,
+    status: CacheStatus,
+) -> Response<ReplyBody> {
+    let head = &object.head;
+    let unmodified = precondition::conditional(&way.ask.headers)
+        && precondition::verdict(&way.ask, head.status(), validators(object), way.ask.at)
+            == Verdict::NotModified;
+    let mut headers = HeaderMap::with_capacity(head.len() + deliver::ADDED_FIELDS_MAX);
+    for (name, value) in head.iter() {
+        if !unmodified || deliver::in_not_modified(name) {
+            headers.append(name, value);
+        }
+    }
+    let outcome = outcome.with_status(head.status());
+    let request_id = way.request_id.clone();
+    Report {
+        outcome,
+        status,
+        age: Some(age),
+        request_id,
+    }
+    .write(&mut headers);
+    let body = match way.ask.method {
+        _ if unmodified => ReplyBody::empty(way.meter()),
+        Method::HEAD => ReplyBody::empty(way.meter()),
+        _ => ReplyBody::whole(object.body.clone(), way.meter()),
+    };
+    if way.ask.method == Method::HEAD && !unmodified {
+        headers
+            .entry(http::header::CONTENT_LENGTH)
+            .or_insert_with(|| object.body.len().into());
+    }
+    let mut answer = Response::new(body);
+    *answer.status_mut() = if unmodified {
+        StatusCode::NOT_MODIFIED
+    } else {
+        head.status()
+    };
+    *answer.headers_mut() = headers;
+    answer
+}
+
+fn validators(object: &Object) -> Validators<'_> {
+    let of = |name| object.head.get(name);
+    Validators {
+        tag: of(&http::header::ETAG),
+        modified: of(&http::header::LAST_MODIFIED),
+        date: of(&http::header::DATE),
+    }
+}

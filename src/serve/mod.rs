@@ -1,0 +1,199 @@
+//! A request's way, from the viewer's message to the answer.
+//!
+//! [`respond`] is the way on one page: ask, route, intent, find, reuse. A memory hit
+//! ends there, without a future of its own. What needs the origin goes on in `miss`
+//! (coalescing, then a fetch in a task of its own) or in `pass` (for this viewer alone).
+//!
+//! A viewer that leaves drops its answer's body and nothing else: a fetch for the store
+//! goes on, a passing one is cancelled.
+
+use std::{
+    future::Future,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use arc_swap::ArcSwap;
+use http::{HeaderValue, Request, Response};
+use hyper::body::Incoming;
+
+use crate::{
+    flight::Flights,
+    observe::{CacheResult, Events, Meters},
+    origin::Origins,
+    policy::{
+        Ask, Key, Rules, Scheme, deliver,
+        intent::{self, Intent},
+        reuse::{self, Reuse},
+    },
+    site::{Route, Routed, Snapshot},
+    store::{Found, Store},
+    time::Clock,
+};
+
+mod ask;
+mod errand;
+mod hit;
+mod miss;
+mod pass;
+mod reply;
+mod request_id;
+mod synth;
+mod tunnel;
+
+pub use ask::URL_BYTES_MAX;
+pub use errand::Arrival;
+pub use reply::{BrokenBody, ReplyBody};
+pub use request_id::RequestIds;
+
+/// One configuration, and the handles its requests count with.
+#[derive(Debug)]
+pub struct Site {
+    /// The configuration.
+    pub snapshot: Arc<Snapshot>,
+    /// Its handles.
+    pub meters: Arc<Meters>,
+}
+
+/// Everything a worker serves with; all but `origins` and `ids` is shared by the workers.
+#[derive(Debug)]
+pub struct Edge {
+    /// The configuration; a request takes it once.
+    pub site: Arc<ArcSwap<Site>>,
+    /// The answers kept.
+    pub store: Store,
+    /// The fetches under way.
+    pub flights: Flights<Arrival>,
+    /// This worker's connections to the origins.
+    pub origins: Origins,
+    /// The time.
+    pub clock: Clock,
+    /// What is counted and logged.
+    pub events: Arc<Events>,
+    /// This worker's request ids.
+    pub ids: RequestIds,
+}
+
+/// Who asks.
+#[derive(Clone, Copy, Debug)]
+pub struct Viewer {
+    /// Its address.
+    pub address: SocketAddr,
+    /// How it reached us.
+    pub scheme: Scheme,
+}
+
+/// A request on its way: what was asked, where it belongs, and who it is to us.
+#[derive(Debug)]
+struct Way {
+    edge: Arc<Edge>,
+    site: Arc<Site>,
+    route: Route,
+    ask: Ask,
+    request_id: HeaderValue,
+}
+
+impl Way {
+    fn rules(&self) -> &Rules {
+        &self.route.behaviour().rules
+    }
+
+    fn find(&self, key: Key) -> Found {
+        let matches = |meta: &crate::policy::Meta| {
+            meta.varying
+                .as_ref()
+                .is_none_or(|varying| varying.matches(&self.ask, self.rules()))
+        };
+        self.edge.store.find(key, matches)
+    }
+
+    fn count(&self, result: CacheResult) {
+        self.site
+            .meters
+            .requests(self.route.behaviour().index)
+            .count(result);
+    }
+
+    fn meter(&self) -> reply::Meter {
+        let behaviour = self.route.behaviour().index;
+        reply::Meter {
+            meters: self.site.meters.clone(),
+            behaviour,
+        }
+    }
+}
+
+/// Answers `request`. Every request has an answer; failures are answers too.
+pub fn respond(edge: &Arc<Edge>, request: Request<Incoming>, viewer: Viewer) -> Responding {
+    let (site, now) = (edge.site.load_full(), edge.clock.now());
+    let asked = match ask::ask(request, viewer, now) {
+        Ok(asked) => asked,
+        Err((why, headers)) => return synth::malformed(edge, &site, why, &headers).into(),
+    };
+    let (ask, body, upgrade) = (asked.ask, asked.body, asked.upgrade);
+    let request_id = deliver::request_id(&ask.headers).unwrap_or_else(|| edge.ids.make());
+    let route = match site.snapshot.route(&ask.host, ask.path()) {
+        Routed::To(route) => route,
+        Routed::NoSuchHost => return synth::no_such_host(&site, &ask, request_id).into(),
+        Routed::NoSuchPath => return synth::no_such_path(&site, &ask, request_id).into(),
+    };
+    let way = Way {
+        edge: edge.clone(),
+        site,
+        route,
+        ask,
+        request_id,
+    };
+    let key = match intent::intent(&way.ask, way.rules()) {
+        Intent::Cache(key) => key,
+        Intent::Pass(why) => return Responding::later(pass::pass(way, body, upgrade, why)),
+        Intent::Refuse(why) => return synth::refused(&way, why).into(),
+    };
+    let found = way.find(key);
+    if let Found::Object(object) = &found {
+        match reuse::reuse(&object.meta, &way.ask, way.rules(), now) {
+            Reuse::Serve(standing) => return hit::hit(&way, object, standing).into(),
+            Reuse::ServeAndRefresh(standing) => {
+                let answer = hit::hit(&way, object, standing);
+                miss::refresh(way, key, object.clone());
+                return answer.into();
+            }
+            Reuse::Validate(_) => {}
+        }
+    }
+    Responding::later(miss::miss(way, key, found))
+}
+
+/// An answer on its way: at hand for a hit, otherwise a future on the heap, so that a
+/// connection does not reserve room for the rare.
+pub enum Responding {
+    /// At hand; `None` once it was taken.
+    Now(Option<Response<ReplyBody>>),
+    /// Waiting for the origin. Dropping it is the viewer leaving.
+    Later(Pin<Box<dyn Future<Output = Response<ReplyBody>> + Send>>),
+}
+
+impl Responding {
+    fn later(answer: impl Future<Output = Response<ReplyBody>> + Send + 'static) -> Self {
+        Self::Later(Box::pin(answer))
+    }
+}
+
+impl From<Response<ReplyBody>> for Responding {
+    fn from(answer: Response<ReplyBody>) -> Self {
+        Self::Now(Some(answer))
+    }
+}
+
+impl Future for Responding {
+    type Output = Response<ReplyBody>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.get_mut() {
+            Self::Now(answer) => answer.take().map_or(Poll::Pending, Poll::Ready),
+            Self::Later(answer) => answer.as_mut().poll(cx),
+        }
+    }
+}
