@@ -1,6 +1,7 @@
 //! Warmfront, a self-hosted caching edge.
 
 pub mod admin;
+pub mod cli;
 pub mod config;
 pub mod fields;
 pub mod flight;

@@ -133,3 +133,6 @@ fn note_syntax(mistakes: &[toml::de::Error], findings: &mut Findings) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

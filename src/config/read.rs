@@ -106,6 +106,9 @@ impl Read for String {
             DeValue::String(text) => Some(text.to_string()),
             other => {
                 mismatch(findings, place, "a string", other);
+                if matches!(other, DeValue::Array(_)) {
+                    findings.hint("write one string, not a list");
+                }
                 None
             }
         }
@@ -321,11 +324,12 @@ fn meant(name: &str, keys: &[Key]) -> String {
     if let Some(near) = spelling::nearest(name, keys.iter().map(|known| known.name)) {
         return format!("did you mean `{near}`?");
     }
-    let below = |table: &&Key| table.inner.iter().any(|key| key.name == name);
+    // `max` for `ttl.max`, or `ttl_max`.
     let deeper: Vec<String> = keys
         .iter()
-        .filter(below)
-        .map(|table| format!("`{}.{name}`", table.name))
+        .flat_map(|table| table.inner.iter().map(move |key| (table.name, key.name)))
+        .filter(|(table, key)| *key == name || format!("{table}_{key}") == name)
+        .map(|(table, key)| format!("`{table}.{key}`"))
         .collect();
     match deeper.is_empty() {
         true => format!("known here: {}", names(keys)),

@@ -4,11 +4,17 @@
 pub(super) fn nearest<'a>(seen: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // One slip in short names, one per three letters in long ones.
     let slips_max = (seen.chars().count() / 3).clamp(1, 3);
-    let scored = names.into_iter().map(|name| (slips(seen, name), name));
-    scored
-        .filter(|(slips, _)| *slips <= slips_max)
+    names
+        .into_iter()
+        .map(|name| (slips(seen, name), name))
+        .filter(|(slips, name)| *slips <= slips_max || begins(name, seen) || begins(seen, name))
         .min_by_key(|(slips, _)| *slips)
-        .map(|(_, n)| n)
+        .map(|(_, name)| name)
+}
+
+/// Whether `long` goes on after `short`, and `short` says enough.
+fn begins(long: &str, short: &str) -> bool {
+    short.len() >= 3 && long.starts_with(short)
 }
 
 /// How many letters have to be added, dropped, replaced or swapped with their
@@ -59,6 +65,9 @@ mod tests {
         check("connect-timeout", Some("connect_timeout"));
         check("conect_timout", Some("connect_timeout"));
         check("ID", Some("id"));
+        check("connect", Some("connect_timeout"));
+        check("alias", Some("alias"));
+        check("aliases_of", Some("aliases"));
         check("tls", None);
         check("certificate", None);
     }

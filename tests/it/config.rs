@@ -3,6 +3,7 @@
 use std::{fs, io, path::Path, time::Duration};
 
 use warmfront::{
+    cli::check::Check,
     config::{self, Colour, Loaded, Outside, Problem, Severity},
     policy::{Caching, ForwardQuery, Methods, Selection},
 };
@@ -36,10 +37,8 @@ impl Outside for Desk {
 }
 
 fn certificate() -> String {
-    rcgen::generate_simple_self_signed(["localhost".to_owned()])
-        .unwrap()
-        .cert
-        .pem()
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]);
+    made.expect("localhost is a name").cert.pem()
 }
 
 #[track_caller]
@@ -283,4 +282,40 @@ fn broken_files_are_told_what_is_wrong() {
         "UPDATE_GOLDEN=1 accepts these:\n{}",
         wrong.join("\n")
     );
+}
+
+#[test]
+fn check_refuses_a_file_with_an_error_and_tells_programs_where() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bad.toml");
+    fs::write(&path, SMALL.replace("origin = \"api\"", "origin = \"app\"")).unwrap();
+    let files = vec!["config/minimal.toml".into(), path];
+    let (json, refused) = Check {
+        files: files.clone(),
+        json: true,
+    }
+    .report(Colour::Off);
+    assert!(refused);
+    let told: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(told.as_array().unwrap().len(), 1);
+    assert_eq!(told[0]["line"], 11);
+    assert_eq!(told[0]["column"], 10);
+    assert_eq!(told[0]["key"], "distribution[0].behaviour[0].origin");
+    assert_eq!(told[0]["severity"], "error");
+    assert_eq!(told[0]["what"], "no origin named \"app\"");
+    assert_eq!(told[0]["hint"], "defined: \"api\"");
+    let (text, refused) = Check { files, json: false }.report(Colour::Off);
+    assert!(
+        refused && text.starts_with("config/minimal.toml: good\n"),
+        "{text}"
+    );
+    assert!(text.ends_with("bad.toml: 1 error\n"), "{text}");
+}
+
+#[test]
+fn colour_is_used_only_when_asked_for() {
+    let problems = config::load(Path::new("config/none.toml"), 1).unwrap_err();
+    let problem = problems.iter().next().unwrap();
+    assert!(problem.render(Colour::On).contains('\u{1b}'));
+    assert!(!problem.render(Colour::Off).contains('\u{1b}'));
 }

@@ -5,7 +5,7 @@ use crate::{
         check::{BehaviourPart, Check, DistributionPart, names::shown, origin::Seen},
         problem::Place,
         raw,
-        read::At,
+        read::{At, Choice},
     },
     policy::{Caching, ForwardQuery, Rules, Selection, forward::SPOOFABLE},
 };
@@ -22,7 +22,7 @@ impl Check<'_> {
     /// What one behaviour's rules may surprise somebody with.
     pub(super) fn advise(&mut self, raw: &raw::Behaviour, place: &Place, rules: &Rules) {
         self.advise_unsafe(raw, rules);
-        self.advise_forwarded_fields(raw, rules);
+        self.advise_fields(raw, rules);
         match rules.caching {
             Caching::On => self.advise_unkeyed(raw, place, rules),
             Caching::Off => self.advise_pointless(raw),
@@ -114,30 +114,37 @@ impl Check<'_> {
         }
     }
 
-    fn advise_forwarded_fields(&mut self, raw: &raw::Behaviour, rules: &Rules) {
-        let Some(field) = raw
+    fn advise_fields(&mut self, raw: &raw::Behaviour, rules: &Rules) {
+        let keyed = raw.key.as_ref().and_then(|key| key.value.headers.as_ref());
+        let forwarded = raw
             .forward
             .as_ref()
-            .and_then(|at| at.value.headers.as_ref())
-        else {
-            return;
+            .and_then(|at| at.value.headers.as_ref());
+        let forwarded = match forwarded.map(|at| &at.value) {
+            Some(Choice::List(names)) => &names[..],
+            _ => &[],
         };
-        let Selection::Only(names) = &rules.forward.headers else {
-            return;
-        };
-        for name in names {
-            let keyed = rules.key.headers.contains(name);
-            if REPLACED.contains(&name.as_str()) {
-                let what = format!("\"{name}\" is written by this proxy, whatever the viewer sent");
-                self.findings.warn(&field.place, what).hint("leave it out");
-            } else if SPOOFABLE.contains(&name.as_str()) && !keyed && rules.caching == Caching::On {
+        let keyed = keyed.map_or(&[][..], |names| &names.value);
+        for At { value: name, place } in keyed.iter().chain(forwarded) {
+            if REPLACED
+                .iter()
+                .any(|known| name.eq_ignore_ascii_case(known))
+            {
+                let what = format!("{name:?} is written by this proxy, whatever the viewer sent");
+                self.findings.warn(place, what).hint("leave it out");
+            }
+        }
+        for At { value: name, place } in forwarded {
+            let same = |known: &str| name.eq_ignore_ascii_case(known);
+            let keyed = rules.key.headers.iter().any(|key| same(key.as_str()));
+            let spoofable = SPOOFABLE.iter().any(|known| same(known));
+            if spoofable && !keyed && rules.caching == Caching::On {
                 let what = format!(
-                    "\"{name}\" reaches the origin but not the key: a viewer who sends one can \
+                    "{name:?} reaches the origin but not the key: a viewer who sends one can \
                      poison the cache for everyone",
                 );
-                self.findings.warn(&field.place, what);
-                self.findings
-                    .hint(format!("add \"{name}\" to `key.headers`, or leave it out"));
+                let hint = format!("add {name:?} to `key.headers`, or leave it out");
+                self.findings.warn(place, what).hint(hint);
             }
         }
     }

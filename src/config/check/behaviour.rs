@@ -47,7 +47,7 @@ impl Check<'_> {
     }
 
     fn path(&mut self, field: Option<&At<String>>, table: &Place) -> Option<PathPattern> {
-        let field = self.required(field, table, "path")?;
+        let field = self.required(field, table, "path", "*")?;
         match PathPattern::parse(&field.value) {
             Ok(path) => Some(path),
             Err(bad) => {
@@ -65,7 +65,7 @@ impl Check<'_> {
         table: &Place,
         origins: &[Seen],
     ) -> Option<usize> {
-        let At { value: name, place } = self.required(field, table, "origin")?;
+        let At { value: name, place } = self.required(field, table, "origin", "api")?;
         let found = origins.iter().position(|origin| origin.id == *name);
         // An origin whose own id could not be read may well be the one that is meant.
         if found.is_none() && origins.iter().all(|origin| !origin.id.is_empty()) {

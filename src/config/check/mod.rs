@@ -25,6 +25,7 @@ mod distribution;
 mod names;
 mod origin;
 mod process;
+mod url;
 
 /// A checked file.
 #[derive(Debug)]
@@ -106,6 +107,7 @@ pub(super) struct Pulled(Vec<(String, Vec<u8>)>);
 impl Pulled {
     /// Names the content of `text` and of everything it pulled in.
     ///
+    /// Operators see it: a secret worth keeping is too long to be guessed from it.
     /// Each part goes in with its length before it, so that no two lists of
     /// parts read the same.
     pub(super) fn digest(&self, text: &str) -> String {
@@ -208,7 +210,7 @@ impl Check<'_> {
         let near = spelling::nearest(seen, words.iter().copied());
         let hint = match near {
             Some(near) => format!("did you mean {near:?}?"),
-            None => format!("write {}", quoted(words)),
+            None => format!("write {}", alternatives(words)),
         };
         self.findings
             .error(place, format!("{seen:?} is not known here"))
@@ -217,7 +219,7 @@ impl Check<'_> {
 
     /// A required name: ASCII letters, digits, `-`, `_` and `.`, at most [`ID_BYTES_MAX`].
     fn id(&mut self, field: Option<&At<String>>, table: &Place) -> String {
-        let Some(field) = self.required(field, table, "id") else {
+        let Some(field) = self.required(field, table, "id", "a-name") else {
             return String::new();
         };
         let known = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
@@ -237,9 +239,13 @@ impl Check<'_> {
         field: Option<&'f At<T>>,
         table: &Place,
         name: &str,
+        example: &str,
     ) -> Option<&'f At<T>> {
         if field.is_none() && !self.findings.covers(&table.missing(name)) {
-            self.findings.error(&table.missing(name), "is missing");
+            let hint = format!("add {name} = {example:?}");
+            self.findings
+                .error(&table.missing(name), "is missing")
+                .hint(hint);
         }
         field
     }
@@ -255,4 +261,12 @@ fn quoted<T: AsRef<str>>(names: &[T]) -> String {
         .map(|name| format!("{:?}", name.as_ref()))
         .collect::<Vec<_>>()
         .join(", ")
+}
+
+/// `"a", "b" or "c"`
+fn alternatives(words: &[&str]) -> String {
+    match words {
+        [first @ .., last] if !first.is_empty() => format!("{} or {last:?}", quoted(first)),
+        words => quoted(words),
+    }
 }

@@ -2,20 +2,23 @@
 
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, Uri};
-use rustls_pki_types::{CertificateDer, pem::PemObject};
+use http::{HeaderName, HeaderValue};
+use rustls_pki_types::{
+    CertificateDer,
+    pem::{self, PemObject},
+};
 
 use crate::{
     config::{
         check::{
             Check,
             process::{WAIT_MAX, WAIT_MIN},
+            url::{self, Location},
         },
         problem::Place,
         raw,
         read::At,
     },
-    fields::host::Host,
     policy::Target,
     site::{Origin, Protocol},
 };
@@ -60,15 +63,6 @@ pub(super) struct Seen {
     pub(super) built: Option<Origin>,
 }
 
-/// Where an origin is.
-struct Location {
-    protocol: Protocol,
-    host: String,
-    port: u16,
-    authority: HeaderValue,
-    prefix: String,
-}
-
 impl Check<'_> {
     pub(super) fn origins(&mut self, raw: Option<&At<Vec<At<raw::Origin>>>>) -> Vec<Seen> {
         let raw = raw.map_or(&[][..], |raw| &raw.value);
@@ -103,7 +97,7 @@ impl Check<'_> {
     }
 
     fn origin(&mut self, raw: &raw::Origin, place: &Place, id: &str) -> Option<Origin> {
-        let url = self.required(raw.url.as_ref(), place, "url");
+        let url = self.required(raw.url.as_ref(), place, "url", "https://api.example.com");
         let location = url.and_then(|url| self.location(url));
         let headers = self.headers(raw, location.as_ref());
         let ca = match &raw.ca {
@@ -145,7 +139,7 @@ impl Check<'_> {
     }
 
     fn location(&mut self, url: &At<String>) -> Option<Location> {
-        match read_url(&url.value) {
+        match url::read(&url.value) {
             Ok(location) => Some(location),
             Err(what) => {
                 self.findings.error(&url.place, what);
@@ -164,7 +158,7 @@ impl Check<'_> {
         let certificates = match read {
             Ok(certificates) => certificates,
             Err(error) => {
-                let what = format!("the file {name:?} is no PEM: {error}");
+                let what = format!("the file {name:?} is no PEM: {}", pem_mistake(&error));
                 self.findings.error(&ca.place, what);
                 return None;
             }
@@ -245,7 +239,7 @@ impl Check<'_> {
             true => field.as_str().starts_with(*known),
             false => field.as_str() == *known,
         };
-        if UNSETTABLE.iter().any(|known| forbidden(&known)) {
+        if UNSETTABLE.iter().any(forbidden) {
             self.findings
                 .error(&name.place, "cannot be set towards an origin");
             self.findings
@@ -277,64 +271,14 @@ impl Check<'_> {
     }
 }
 
-impl Location {
-    /// Whether others on the way can read what is sent.
-    fn is_overheard(&self) -> bool {
-        let host = self.host.parse::<std::net::IpAddr>();
-        let loopback = host.map_or(self.host == "localhost", |address| address.is_loopback());
-        self.protocol == Protocol::Http && !loopback
+/// What is wrong with a PEM file; the crate's own words print bytes as numbers.
+fn pem_mistake(error: &pem::Error) -> &'static str {
+    match error {
+        pem::Error::MissingSectionEnd { .. } => "it ends inside a section",
+        pem::Error::IllegalSectionStart { .. } => "a BEGIN line is cut short",
+        pem::Error::Base64Decode(_) => "a section is not base64",
+        _ => "it cannot be read",
     }
-}
-
-/// Reads an origin's URL. Messages do not repeat it: it may hold a password.
-fn read_url(text: &str) -> Result<Location, String> {
-    if text.contains('#') {
-        return Err("the URL has a fragment".to_owned());
-    }
-    let uri: Uri = text
-        .parse()
-        .map_err(|error| format!("this is no URL: {error}"))?;
-    let (protocol, usual) = match uri.scheme_str().map(str::to_ascii_lowercase).as_deref() {
-        Some("https") => (Protocol::Https, 443),
-        Some("http") => (Protocol::Http, 80),
-        Some(other) => return Err(format!("an origin cannot be reached over {other}")),
-        None => return Err("the URL has no scheme".to_owned()),
-    };
-    let Some(authority) = uri.authority() else {
-        return Err("the URL has no host".to_owned());
-    };
-    if authority.as_str().contains('@') {
-        return Err("the URL has a user or password; set `headers` instead".to_owned());
-    }
-    if uri.query().is_some() {
-        return Err("the URL has a query".to_owned());
-    }
-    let read = Host::parse_authority(authority.as_str());
-    let (host, port) = read.map_err(|bad| bad.to_string())?;
-    let port = port.unwrap_or(usual);
-    let shown = if port == usual {
-        host.to_string()
-    } else {
-        format!("{host}:{port}")
-    };
-    let authority = HeaderValue::from_str(&shown).map_err(|_| "the URL has no host".to_owned())?;
-    let prefix = uri.path().trim_end_matches('/').to_owned();
-    if prefix
-        .split('/')
-        .any(|segment| matches!(segment, "." | ".."))
-        || prefix.contains("//")
-    {
-        return Err("the path has empty or dot segments".to_owned());
-    }
-    // Brackets are for URLs; a resolver and a certificate know the address alone.
-    let host = host.as_str().trim_matches(['[', ']']).to_owned();
-    Ok(Location {
-        protocol,
-        host,
-        port,
-        authority,
-        prefix,
-    })
 }
 
 fn without_newline(mut bytes: Vec<u8>) -> Vec<u8> {
@@ -342,76 +286,4 @@ fn without_newline(mut bytes: Vec<u8>) -> Vec<u8> {
         bytes.pop();
     }
     bytes
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_url_is_a_scheme_a_host_and_a_prefix() {
-        #[track_caller]
-        fn check(url: &str, protocol: Protocol, host: &str, port: u16, sent: &str, prefix: &str) {
-            let seen = read_url(url).unwrap_or_else(|what| panic!("{url}: {what}"));
-            assert_eq!(
-                (seen.protocol, &*seen.host, seen.port),
-                (protocol, host, port),
-                "{url}"
-            );
-            assert_eq!(
-                (seen.authority.to_str().unwrap(), &*seen.prefix),
-                (sent, prefix),
-                "{url}"
-            );
-        }
-        use Protocol::{Http, Https};
-        check(
-            "https://API.example.com/v1/",
-            Https,
-            "api.example.com",
-            443,
-            "api.example.com",
-            "/v1",
-        );
-        check(
-            "https://localhost:8443",
-            Https,
-            "localhost",
-            8443,
-            "localhost:8443",
-            "",
-        );
-        check("http://10.0.0.1:80/", Http, "10.0.0.1", 80, "10.0.0.1", "");
-        check(
-            "http://[::1]:8080/a/b",
-            Http,
-            "::1",
-            8080,
-            "[::1]:8080",
-            "/a/b",
-        );
-    }
-
-    #[test]
-    fn anything_else_in_a_url_is_refused() {
-        for url in [
-            "",
-            "/v1",
-            "api.example.com",
-            "api.example.com:443",
-            "ftp://host",
-            "https://",
-            "https://me:pass@host",
-            "https://host?x=1",
-            "https://host/?",
-            "https://host#x",
-            "https://host:0",
-            "https://host:99999",
-            "https://host/a/../b",
-            "https://host/a//b",
-            "https://ho st",
-        ] {
-            assert!(read_url(url).is_err(), "{url}");
-        }
-    }
 }

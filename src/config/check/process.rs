@@ -107,7 +107,12 @@ impl Check<'_> {
         }
         let mut listeners: Vec<At<Listener>> = Vec::with_capacity(raw.len());
         for one in raw {
-            let field = self.required(one.value.address.as_ref(), &one.place, "address");
+            let field = self.required(
+                one.value.address.as_ref(),
+                &one.place,
+                "address",
+                "127.0.0.1:8080",
+            );
             let Some(At { value: text, place }) = field else {
                 continue;
             };
