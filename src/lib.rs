@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod config;
+pub mod cli;
 pub mod fields;
 pub mod flight;
 pub mod observe;
