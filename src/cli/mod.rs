@@ -1,3 +1,4 @@
-//! The commands: they read arguments, print, and choose the exit code.
+//! The command line: what a person types.
 
 pub mod check;
+pub mod demo;
