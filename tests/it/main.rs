@@ -5,4 +5,6 @@
 )]
 
 mod config;
+mod exchange;
 mod floors;
+mod harness;
