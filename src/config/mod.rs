@@ -32,6 +32,7 @@ mod units;
 pub use diff::{Changes, Restart, diff};
 pub use outside::{FILE_BYTES_MAX, Machine, Outside};
 pub use problem::{Colour, Problem, Problems, Severity};
+pub use units::show_duration as duration_text;
 
 use self::{
     problem::{Findings, Place, Source},

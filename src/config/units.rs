@@ -72,7 +72,7 @@ pub(super) fn size(text: &str) -> Result<u64, BadUnit> {
 }
 
 /// `span` in the largest unit that says it exactly, as [`duration`] reads it.
-pub(super) fn show_duration(span: Duration) -> String {
+pub fn show_duration(span: Duration) -> String {
     if span.subsec_millis() != 0 {
         return format!("{}ms", span.as_millis());
     }

@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use http::{HeaderMap, Method, Request, StatusCode, Uri, Version, header, uri::PathAndQuery};
+use http::{
+    HeaderMap, Method, Request, StatusCode, Uri, Version, header, request, uri::PathAndQuery,
+};
 use http_body::Body as _;
 use hyper::{body::Incoming, upgrade::OnUpgrade};
 
@@ -31,9 +33,11 @@ pub(super) struct Asked {
 
 /// Why a message is refused before anything is decided about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Malformed {
-    pub(super) status: StatusCode,
-    pub(super) error: &'static str,
+pub struct Malformed {
+    /// The status it is answered with.
+    pub status: StatusCode,
+    /// The name of the error in the answer's body.
+    pub error: &'static str,
 }
 
 const fn bad(error: &'static str) -> Malformed {
@@ -44,7 +48,7 @@ const fn bad(error: &'static str) -> Malformed {
 }
 
 /// Checks `request`, which arrived at `at`; a refused one comes back with its fields.
-pub(super) fn ask(
+pub(super) fn asked(
     mut request: Request<Incoming>,
     viewer: Viewer,
     at: Timestamp,
@@ -53,25 +57,35 @@ pub(super) fn ask(
         .is_some()
         .then(|| hyper::upgrade::on(&mut request));
     let (head, body) = request.into_parts();
-    let checked = host(&head.uri, &head.headers, head.version)
+    let ask = checked(head, !body.is_end_stream(), viewer, at)?;
+    Ok(Asked { ask, body, upgrade })
+}
+
+/// Checks the head of a message; a refused one comes back with its fields.
+pub fn checked(
+    head: request::Parts,
+    has_body: bool,
+    viewer: Viewer,
+    at: Timestamp,
+) -> Result<Ask, (Malformed, HeaderMap)> {
+    let found = host(&head.uri, &head.headers, head.version)
         .and_then(|host| Ok((host, target(&head.method, &head.uri)?)));
-    let (host, (target, rewritten)) = match checked {
-        Ok(checked) => checked,
+    let (host, (target, rewritten)) = match found {
+        Ok(found) => found,
         Err(why) => return Err((why, head.headers)),
     };
-    let ask = Ask {
+    Ok(Ask {
         method: head.method,
         scheme: viewer.scheme,
         host,
         target,
         rewritten,
         headers: head.headers,
-        has_body: !body.is_end_stream(),
+        has_body,
         version: head.version,
         viewer: viewer.address,
         at,
-    };
-    Ok(Asked { ask, body, upgrade })
+    })
 }
 
 /// The host that was asked for: one, and the same wherever it is named.

@@ -43,7 +43,7 @@ mod request_id;
 mod synth;
 mod tunnel;
 
-pub use ask::URL_BYTES_MAX;
+pub use ask::{Malformed, URL_BYTES_MAX, checked};
 pub use errand::Arrival;
 pub use reply::{BrokenBody, ReplyBody};
 pub use request_id::RequestIds;
@@ -128,7 +128,7 @@ impl Way {
 /// Answers `request`. Every request has an answer; failures are answers too.
 pub fn respond(edge: &Arc<Edge>, request: Request<Incoming>, viewer: Viewer) -> Responding {
     let (site, now) = (edge.site.load_full(), edge.clock.now());
-    let asked = match ask::ask(request, viewer, now) {
+    let asked = match ask::asked(request, viewer, now) {
         Ok(asked) => asked,
         Err((why, headers)) => return synth::malformed(edge, &site, why, &headers).into(),
     };

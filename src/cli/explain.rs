@@ -1,0 +1,415 @@
+//! `warmfront explain`: what would become of a request, and why, without sending it.
+//!
+//! It runs the functions that serve, on a request made by hand, and prints what each of
+//! them decided.
+
+use std::{
+    fmt::Write as _,
+    io::{self, IsTerminal, Write as _},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
+
+use clap::Args;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version, header};
+use serde::Serialize;
+
+use crate::{
+    config::{self, Colour},
+    policy::{
+        Ask, Rules, Scheme,
+        deliver::{self, CacheStatus},
+        forward::{self, Purpose},
+        intent::{self, Intent},
+        key::Part,
+        settle::{self, Settled, Times},
+        storable::WhyNot,
+    },
+    serve::{self, Viewer},
+    site::{Route, Routed, Snapshot},
+    time::Clock,
+};
+
+/// The exit code for a bad configuration: `EX_CONFIG` of sysexits.h.
+const EX_CONFIG: u8 = 78;
+/// The exit code for words that make no request: `EX_USAGE`.
+const EX_USAGE: u8 = 64;
+
+/// The options of `warmfront explain`.
+#[derive(Args, Clone, Debug)]
+pub struct Explain {
+    /// The configuration to explain by
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// The URL a viewer asks for
+    #[arg(value_name = "URL")]
+    pub url: String,
+    /// The viewer's method
+    #[arg(
+        short = 'X',
+        long = "request",
+        value_name = "METHOD",
+        default_value = "GET"
+    )]
+    pub method: String,
+    /// A field of the viewer's request
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
+    pub headers: Vec<String>,
+    /// The status line the origin would answer with
+    #[arg(long, value_name = "HTTP/1.1 200")]
+    pub response: Option<String>,
+    /// A field of the origin's response
+    #[arg(long, value_name = "NAME: VALUE", requires = "response")]
+    pub response_header: Vec<String>,
+    /// Print the decisions as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A line of an explanation: what was asked, what was decided, and the reason.
+#[derive(Debug, Serialize)]
+struct Decision {
+    question: &'static str,
+    answer: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    details: Vec<String>,
+}
+
+impl Decision {
+    fn new(question: &'static str, answer: impl Into<String>) -> Self {
+        Self {
+            question,
+            answer: answer.into(),
+            details: Vec::new(),
+        }
+    }
+
+    fn with(self, details: Vec<String>) -> Self {
+        Self { details, ..self }
+    }
+}
+
+impl Explain {
+    /// Prints the decisions to standard output: 0; 78 when the configuration would be
+    /// refused, 64 when the words make no request.
+    pub fn run(self) -> ExitCode {
+        let (text, code) = self.told();
+        let written = match code {
+            0 => io::stdout().lock().write_all(text.as_bytes()),
+            _ => io::stderr().lock().write_all(text.as_bytes()),
+        };
+        // When nobody is left to read it, the exit code still tells.
+        drop(written);
+        ExitCode::from(code)
+    }
+
+    /// What [`Explain::run`] prints, and its exit code.
+    pub fn told(&self) -> (String, u8) {
+        let loaded = match config::load(&self.config, 1) {
+            Ok(loaded) => loaded,
+            Err(problems) => {
+                let colour = if io::stderr().is_terminal() {
+                    Colour::On
+                } else {
+                    Colour::Off
+                };
+                let rendered = problems.iter().map(|problem| problem.render(colour));
+                return (rendered.collect::<Vec<_>>().join("\n"), EX_CONFIG);
+            }
+        };
+        match self.decisions(&loaded.snapshot) {
+            Ok(decisions) if self.json => {
+                let json = serde_json::to_string_pretty(&decisions).unwrap_or_default();
+                (json + "\n", 0)
+            }
+            Ok(decisions) => (rendered(&decisions), 0),
+            Err(why) => (format!("warmfront explain: {why}\n"), EX_USAGE),
+        }
+    }
+
+    fn decisions(&self, site: &Arc<Snapshot>) -> Result<Vec<Decision>, String> {
+        let (head, scheme) = self.request()?;
+        let request = format!("{} {}", head.method, self.url);
+        let mut told = vec![Decision::new("request", request)];
+        let viewer = Viewer {
+            address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
+            scheme,
+        };
+        let has_body = head
+            .headers
+            .get(header::CONTENT_LENGTH)
+            .is_some_and(|length| length != "0")
+            || head.headers.contains_key(header::TRANSFER_ENCODING);
+        let ask = match serve::checked(head, has_body, viewer, Clock::System.now()) {
+            Ok(ask) => ask,
+            Err((why, _)) => {
+                told.push(refused(why.status, why.error));
+                return Ok(told);
+            }
+        };
+        if let Some(path) = &ask.rewritten {
+            told.push(Decision::new("path", &**path));
+        }
+        let route = match site.route(&ask.host, ask.path()) {
+            Routed::To(route) => route,
+            Routed::NoSuchHost => {
+                told.push(refused(StatusCode::MISDIRECTED_REQUEST, "no_such_host"));
+                return Ok(told);
+            }
+            Routed::NoSuchPath => {
+                told.push(refused(StatusCode::NOT_FOUND, "no_such_behaviour"));
+                return Ok(told);
+            }
+        };
+        told.push(behaviour(&route));
+        let rules = &route.behaviour().rules;
+        let purpose = match intent::intent(&ask, rules) {
+            Intent::Cache(key) => {
+                let details = key_parts(&ask, rules);
+                told.push(Decision::new("decision", "for the cache"));
+                told.push(Decision::new("key", key.to_string()).with(details));
+                Purpose::Fill
+            }
+            Intent::Pass(why) => {
+                let (_, detail) = why.status();
+                told.push(Decision::new(
+                    "decision",
+                    format!("passed to the origin: {detail}"),
+                ));
+                Purpose::Pass
+            }
+            Intent::Refuse(why) => {
+                let (status, error) = why.answer();
+                told.push(refused(status, error));
+                return Ok(told);
+            }
+        };
+        told.push(to_origin(&ask, &route, purpose)?);
+        if let Some(line) = &self.response {
+            let (status, headers) = self.answer(line)?;
+            told.push(Decision::new("response", line).with(lines(&headers)));
+            told.extend(settled(&ask, rules, purpose, status, &headers));
+        }
+        Ok(told)
+    }
+
+    /// The viewer's request by the words of the command line.
+    fn request(&self) -> Result<(http::request::Parts, Scheme), String> {
+        let uri: Uri = self
+            .url
+            .parse()
+            .map_err(|why| format!("url {:?}: {why}", self.url))?;
+        let scheme = match uri.scheme_str() {
+            Some("http") => Scheme::Http,
+            Some("https") => Scheme::Https,
+            _ => return Err(format!("url {:?}: wanted http:// or https://", self.url)),
+        };
+        let method = Method::from_bytes(self.method.as_bytes())
+            .map_err(|_| format!("method {:?}: not a token", self.method))?;
+        let mut request = Request::new(());
+        *request.method_mut() = method;
+        *request.version_mut() = Version::HTTP_11;
+        *request.headers_mut() = headers(&self.headers)?;
+        if let Some(authority) = uri.authority() {
+            let value = HeaderValue::from_str(authority.as_str());
+            let value = value.map_err(|_| format!("url {:?}: no host", self.url))?;
+            request.headers_mut().entry(header::HOST).or_insert(value);
+        }
+        let target = uri.path_and_query().map_or("/", |target| target.as_str());
+        *request.uri_mut() = target
+            .parse()
+            .map_err(|why| format!("url {:?}: {why}", self.url))?;
+        Ok((request.into_parts().0, scheme))
+    }
+
+    /// The origin's response by the words of the command line.
+    fn answer(&self, line: &str) -> Result<(StatusCode, HeaderMap), String> {
+        let status = line
+            .split_ascii_whitespace()
+            .find_map(|word| word.parse().ok());
+        let status = status.ok_or_else(|| format!("response {line:?}: wanted HTTP/1.1 200"))?;
+        Ok((status, headers(&self.response_header)?))
+    }
+}
+
+/// `Name: value` words as fields.
+fn headers(words: &[String]) -> Result<HeaderMap, String> {
+    let mut headers = HeaderMap::new();
+    for word in words {
+        let wanted = || format!("header {word:?}: wanted 'Name: value'");
+        let (name, value) = word.split_once(':').ok_or_else(wanted)?;
+        let name = HeaderName::from_bytes(name.trim().as_bytes()).map_err(|_| wanted())?;
+        let value = HeaderValue::from_str(value.trim()).map_err(|_| wanted())?;
+        headers.append(name, value);
+    }
+    Ok(headers)
+}
+
+fn refused(status: StatusCode, error: &str) -> Decision {
+    Decision::new(
+        "decision",
+        format!("refused here: {} {error}", status.as_u16()),
+    )
+}
+
+fn behaviour(route: &Route) -> Decision {
+    let (distribution, behaviour) = (route.distribution(), route.behaviour());
+    let place = distribution
+        .behaviours
+        .iter()
+        .position(|one| one.index == behaviour.index);
+    let answer = format!(
+        "distribution {:?}, behaviour {} of {}: path {}",
+        distribution.id,
+        place.unwrap_or_default() + 1,
+        distribution.behaviours.len(),
+        behaviour.path
+    );
+    Decision::new("behaviour", answer)
+}
+
+fn key_parts(ask: &Ask, rules: &Rules) -> Vec<String> {
+    let mut parts = Vec::new();
+    rules.key.visit(ask, |part, bytes| {
+        let label = match part {
+            Part::Distribution => "distribution",
+            Part::Behaviour => "behaviour",
+            Part::Scheme => "scheme",
+            Part::Host => "host",
+            Part::Path => "path",
+            Part::Query => "query",
+            Part::Header => "field",
+            Part::HeaderValue => "  value",
+            Part::Cookie => "cookie",
+            Part::CookieValue => "  value",
+        };
+        parts.push(format!("{label} {}", String::from_utf8_lossy(bytes)));
+    });
+    parts
+}
+
+fn to_origin(ask: &Ask, route: &Route, purpose: Purpose) -> Result<Decision, String> {
+    let behaviour = route.behaviour();
+    let origin = &behaviour.origin;
+    let outgoing = forward::request(ask, &behaviour.rules, &origin.target, purpose)
+        .map_err(|why| format!("origin {:?}: {why}", origin.id))?;
+    let ours: Vec<&HeaderName> = origin.target.headers.iter().map(|(name, _)| name).collect();
+    let details = outgoing.headers.iter().map(|(name, value)| {
+        // What the configuration adds may be a secret.
+        if ours.contains(&name) {
+            format!("{name}: (configured)")
+        } else {
+            field(name, value)
+        }
+    });
+    let answer = format!("{:?}: {} {}", origin.id, outgoing.method, outgoing.target);
+    Ok(Decision::new("origin", answer).with(details.collect()))
+}
+
+/// What would become of such a response.
+fn settled(
+    ask: &Ask,
+    rules: &Rules,
+    purpose: Purpose,
+    status: StatusCode,
+    headers: &HeaderMap,
+) -> Vec<Decision> {
+    if purpose != Purpose::Fill {
+        return vec![Decision::new(
+            "stored",
+            "no: the request is not for the cache",
+        )];
+    }
+    let now = ask.at;
+    let times = Times {
+        asked: now,
+        received: now,
+    };
+    let headers = deliver::end_to_end(headers.clone(), Version::HTTP_11);
+    match settle::answered(ask, rules, None, (status, &headers), times) {
+        Settled::Store(meta) => {
+            let life = &meta.lifetime;
+            let span = |seconds: u32| config::duration_text(Duration::from_secs(seconds.into()));
+            let fresh = format!(
+                "yes, fresh for {}, by {}",
+                span(life.fresh_for),
+                life.source.as_str()
+            );
+            let mut details = vec![format!("age on arrival {}", span(meta.age_then))];
+            details.push(format!(
+                "served stale while refreshed, for {}",
+                span(life.while_revalidate)
+            ));
+            details.push(format!(
+                "served stale while the origin fails, for {}",
+                span(life.if_error)
+            ));
+            if life.always_validate {
+                details.push("validated at every use: no-cache (RFC 9111 §5.2.2.4)".to_owned());
+            }
+            if let Some(varying) = &meta.varying {
+                let names: Vec<&str> = varying.names().iter().map(HeaderName::as_str).collect();
+                details.push(format!("varies by {} (RFC 9111 §4.1)", names.join(", ")));
+            }
+            let ttl = Some(i64::from(life.fresh_for) - i64::from(meta.age_then));
+            let said = CacheStatus {
+                stored: true,
+                ttl,
+                ..CacheStatus::forwarded("uri-miss", status)
+            };
+            vec![Decision::new("stored", fresh).with(details), says(said)]
+        }
+        Settled::PassOn(why) => not_stored(why, status),
+        Settled::Refresh(..) | Settled::ServeStale(_) | Settled::Fail => {
+            not_stored(WhyNot::Status, status)
+        }
+    }
+}
+
+fn not_stored(why: WhyNot, status: StatusCode) -> Vec<Decision> {
+    let answer = format!("no, {}: {}", why.as_str(), why.clause());
+    let said = CacheStatus::forwarded("uri-miss", status).unstored(why);
+    vec![Decision::new("stored", answer), says(said)]
+}
+
+fn says(status: CacheStatus) -> Decision {
+    Decision::new(
+        "viewer sees",
+        format!("Cache-Status: {}", shown(&status.value())),
+    )
+}
+
+fn lines(headers: &HeaderMap) -> Vec<String> {
+    headers
+        .iter()
+        .map(|(name, value)| field(name, value))
+        .collect()
+}
+
+fn field(name: &HeaderName, value: &HeaderValue) -> String {
+    format!("{name}: {}", shown(value))
+}
+
+fn shown(value: &HeaderValue) -> String {
+    String::from_utf8_lossy(value.as_bytes()).into_owned()
+}
+
+fn rendered(decisions: &[Decision]) -> String {
+    let mut text = String::new();
+    for Decision {
+        question,
+        answer,
+        details,
+    } in decisions
+    {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{question:<12} {answer}");
+        for detail in details {
+            let _ = writeln!(text, "{:<12}   {detail}", "");
+        }
+    }
+    text
+}
