@@ -13,6 +13,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
+    task::Waker,
     time::Duration,
 };
 
@@ -168,9 +169,30 @@ impl Drop for Driver {
 /// An HTTP/2 connection.
 pub(super) struct Shared {
     sender: http2::SendRequest<Sent>,
-    /// How many streams the origin allows; written by the connection's task.
-    allowed: Arc<AtomicUsize>,
+    settings: Arc<Settings>,
     streams: Mutex<Streams>,
+}
+
+/// What the origin allows; written by the connection's task when that runs.
+struct Settings {
+    streams_max: AtomicUsize,
+    /// Runs it.
+    task: Mutex<Waker>,
+}
+
+impl Settings {
+    fn run_by(&self, task: &Waker) {
+        self.task().clone_from(task);
+    }
+
+    /// Has them read again, soon.
+    fn refresh(&self) {
+        self.task().wake_by_ref();
+    }
+
+    fn task(&self) -> MutexGuard<'_, Waker> {
+        self.task.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 struct Streams {
@@ -196,11 +218,16 @@ impl Shared {
             .keep_alive_timeout(PING_TIMEOUT)
             .handshake(TokioIo::new(stream))
             .await?;
-        let allowed = Arc::new(AtomicUsize::new(connection.current_max_send_streams()));
-        let told = Arc::clone(&allowed);
+        let settings = Arc::new(Settings {
+            streams_max: AtomicUsize::new(connection.current_max_send_streams()),
+            task: Mutex::new(Waker::noop().clone()),
+        });
+        let told = Arc::clone(&settings);
         runtime.spawn(poll_fn(move |cx| {
             let polled = Pin::new(&mut connection).poll(cx);
-            told.store(connection.current_max_send_streams(), Ordering::Relaxed);
+            told.streams_max
+                .store(connection.current_max_send_streams(), Ordering::Relaxed);
+            told.run_by(cx.waker());
             polled
         }));
         let streams = Mutex::new(Streams {
@@ -209,7 +236,7 @@ impl Shared {
         });
         Ok(Arc::new(Self {
             sender,
-            allowed,
+            settings,
             streams,
         }))
     }
@@ -227,7 +254,11 @@ impl Shared {
     /// One more stream, if there is room: above the origin's bound hyper would let it
     /// wait unseen.
     pub(super) fn another(self: &Arc<Self>, clock: Clock) -> Option<Stream> {
-        let allowed = self.allowed.load(Ordering::Relaxed).min(STREAMS_MAX);
+        let allowed = self
+            .settings
+            .streams_max
+            .load(Ordering::Relaxed)
+            .min(STREAMS_MAX);
         let mut streams = self.streams();
         if streams.open >= allowed {
             return None;
@@ -265,6 +296,10 @@ pub(super) struct Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
+        if !self.kept {
+            // The origin's settings have come since; hyper runs the task only for requests.
+            self.on.settings.refresh();
+        }
         let now = self.clock.instant();
         let mut streams = self.on.streams();
         streams.open = streams.open.saturating_sub(1);

@@ -175,6 +175,17 @@ impl Origins {
     }
 }
 
+impl fmt::Debug for Fetched {
+    /// Without the fields: they may be somebody's.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fetched")
+            .field("status", &self.head.status)
+            .field("body", &self.body)
+            .field("timings", &self.timings)
+            .finish_non_exhaustive()
+    }
+}
+
 impl fmt::Debug for Origins {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Origins")
