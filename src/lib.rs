@@ -5,6 +5,7 @@ pub mod cli;
 pub mod config;
 pub mod fields;
 pub mod flight;
+pub mod listen;
 pub mod observe;
 pub mod origin;
 pub mod policy;
