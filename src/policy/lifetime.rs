@@ -102,7 +102,7 @@ pub fn lifetime(
         || directives.s_maxage.is_some();
     let window = |named: Option<u32>, default: Duration| match (strict, named) {
         (true, _) => 0,
-        (false, named) => named.unwrap_or(secs(default)).min(secs(ttl.max)),
+        (false, named) => named.unwrap_or_else(|| secs(default)).min(secs(ttl.max)),
     };
     Lifetime {
         fresh_for,

@@ -69,10 +69,9 @@ pub fn reuse(meta: &Meta, ask: &Ask, rules: &Rules, now: Timestamp) -> Reuse {
     if meta.lifetime.always_validate {
         return Reuse::Validate(WhyValidate::NoCache);
     }
-    if rules.request_directives == RequestDirectives::Honour {
-        if let Some(decided) = asked(meta, ask, standing) {
-            return decided;
-        }
+    let honour = rules.request_directives == RequestDirectives::Honour;
+    if let Some(decided) = honour.then(|| asked(meta, ask, standing)).flatten() {
+        return decided;
     }
     // "response_is_fresh = (freshness_lifetime > current_age)" (RFC 9111 §4.2)
     if standing.ttl > 0 {

@@ -207,7 +207,7 @@ impl Writer {
         state.wake_readers();
     }
 
-    fn poll_room(&self, cx: &mut Context<'_>) -> Poll<Result<(), Aborted>> {
+    fn poll_room(&self, cx: &Context<'_>) -> Poll<Result<(), Aborted>> {
         let mut state = self.fill.state();
         if state.charge.is_some() {
             return Poll::Ready(Ok(()));
@@ -313,5 +313,124 @@ impl Drop for Reader {
             *seat = None;
         }
         state.drop_passed();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+    use tokio::task::yield_now;
+
+    use super::*;
+    use crate::{policy::settle, store::Store};
+
+    fn meta() -> Meta {
+        use crate::policy::tests::{NOW, ask, fields, rules};
+        let times = settle::Times {
+            asked: NOW,
+            received: NOW,
+        };
+        let headers = fields(&[("cache-control", "max-age=60")]);
+        settle::meta(&ask("/a"), &rules(), http::StatusCode::OK, &headers, times).unwrap()
+    }
+
+    /// A fill in a store of 1 MiB for bodies of at most `object_max`.
+    fn fill(object_max: u64) -> (Fill, Writer, Store) {
+        let store = Store::new(1 << 20, object_max);
+        let charge = store.charge(0);
+        let (fill, writer) = Fill::new(meta(), HeaderMap::new(), charge, store.clone());
+        (fill, writer, store)
+    }
+
+    async fn next(reader: &mut Reader) -> Option<Result<Bytes, Broken>> {
+        Some(
+            reader
+                .frame()
+                .await?
+                .map(|frame| frame.into_data().unwrap()),
+        )
+    }
+
+    #[tokio::test]
+    async fn every_reader_starts_at_the_first_byte() {
+        let (fill, writer, _store) = fill(1 << 10);
+        let mut early = fill.reader().unwrap();
+        writer.push(Bytes::from_static(b"one")).await.unwrap();
+        assert_eq!(next(&mut early).await, Some(Ok(Bytes::from_static(b"one"))));
+        let mut late = fill.reader().unwrap();
+        writer.push(Bytes::from_static(b"two")).await.unwrap();
+        assert_eq!(writer.finish().unwrap().concat(), b"onetwo");
+        assert_eq!(late.collect().await.unwrap().to_bytes(), "onetwo");
+        late = fill.reader().unwrap();
+        assert_eq!(late.collect().await.unwrap().to_bytes(), "onetwo");
+        assert_eq!(next(&mut early).await, Some(Ok(Bytes::from_static(b"two"))));
+        assert_eq!(next(&mut early).await, None);
+    }
+
+    #[tokio::test]
+    async fn a_waiting_reader_is_woken_by_the_next_byte_and_by_the_end() {
+        let (fill, writer, _store) = fill(1 << 10);
+        let reader = fill.reader().unwrap();
+        let reading = tokio::spawn(async { reader.collect().await.unwrap().to_bytes() });
+        yield_now().await;
+        writer.push(Bytes::from_static(b"x")).await.unwrap();
+        yield_now().await;
+        writer.finish();
+        assert_eq!(reading.await.unwrap(), "x");
+    }
+
+    #[tokio::test]
+    async fn a_dropped_writer_breaks_the_body_off() {
+        let (fill, writer, _store) = fill(1 << 10);
+        let mut reader = fill.reader().unwrap();
+        writer.push(Bytes::from_static(b"x")).await.unwrap();
+        drop(writer);
+        assert_eq!(next(&mut reader).await, Some(Ok(Bytes::from_static(b"x"))));
+        assert_eq!(next(&mut reader).await, Some(Err(Broken)));
+        assert!(fill.reader().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_not_kept_waits_for_its_slowest_reader() {
+        let (fill, writer, store) = fill(1 << 10);
+        let (mut quick, mut slow) = (fill.reader().unwrap(), fill.reader().unwrap());
+        let chunk = || Bytes::from(vec![0; 200 << 10]);
+        writer.push(chunk()).await.unwrap();
+        assert_eq!(
+            store.usage().bytes,
+            0,
+            "what is not kept is not on the account"
+        );
+        let mut pushing = Box::pin(writer.push(chunk()));
+        assert!(futures_poll(&mut pushing).is_pending());
+        next(&mut quick).await.unwrap().unwrap();
+        assert!(futures_poll(&mut pushing).is_pending());
+        next(&mut slow).await.unwrap().unwrap();
+        assert_eq!(futures_poll(&mut pushing), Poll::Ready(Ok(())));
+        drop(pushing);
+        assert!(fill.reader().is_none(), "the first bytes are gone");
+        assert_eq!(writer.finish(), None);
+    }
+
+    #[tokio::test]
+    async fn an_unstorable_body_nobody_reads_is_aborted() {
+        let (fill, writer, _store) = fill(1);
+        let reader = fill.reader().unwrap();
+        writer.push(Bytes::from_static(b"xx")).await.unwrap();
+        drop(reader);
+        assert_eq!(writer.push(Bytes::from_static(b"xx")).await, Err(Aborted));
+    }
+
+    #[tokio::test]
+    async fn a_storable_body_is_read_to_its_end_without_readers() {
+        let (fill, writer, _store) = fill(1 << 10);
+        drop(fill.reader());
+        writer.push(Bytes::from_static(b"xx")).await.unwrap();
+        assert!(writer.finish().is_some());
+    }
+
+    /// Polls once, with a waker that does nothing.
+    fn futures_poll<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
+        Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
     }
 }

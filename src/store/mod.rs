@@ -165,3 +165,112 @@ impl Store {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, StatusCode};
+
+    use super::*;
+    use crate::policy::{
+        settle::{self, Times},
+        tests::{NOW, ask, fields, rules},
+        variant::VARIANTS_MAX,
+    };
+
+    fn any(_: &Meta) -> bool {
+        true
+    }
+
+    /// An answer that varies by `X-A`, for a request where that is `value`.
+    fn head(vary: &str, value: &str) -> (Meta, HeaderMap) {
+        let mut ask = ask("/a");
+        ask.headers = fields(&[("x-a", value)]);
+        let headers = fields(&[("cache-control", "max-age=60"), ("vary", vary)]);
+        let times = Times {
+            asked: NOW,
+            received: NOW,
+        };
+        let meta = settle::meta(&ask, &rules(), StatusCode::OK, &headers, times).unwrap();
+        (meta, headers)
+    }
+
+    fn keep(store: &Store, key: u128, bytes: usize) -> Result<Arc<Object>, Unkept> {
+        let (meta, headers) = head("", "");
+        store.keep(
+            Key(key),
+            (meta, &headers),
+            &[Bytes::from(vec![b'x'; bytes])],
+            NOW,
+        )
+    }
+
+    #[test]
+    fn what_was_kept_is_found() {
+        let store = Store::new(1 << 20, 1 << 10);
+        keep(&store, 1, 5).unwrap();
+        let Found::Object(object) = store.find(Key(1), any) else {
+            panic!("not found")
+        };
+        assert_eq!(object.body, "xxxxx");
+        assert_eq!(object.head.to_map()["cache-control"], "max-age=60");
+        assert!(matches!(store.find(Key(2), any), Found::Nothing));
+        assert!(matches!(
+            store.find(Key(1), |_| false),
+            Found::OtherVariants
+        ));
+        store.forget(Key(1), &object);
+        assert!(matches!(store.find(Key(1), any), Found::Nothing));
+    }
+
+    #[test]
+    fn forgetting_spares_what_is_newer() {
+        let store = Store::new(1 << 20, 1 << 10);
+        let old = keep(&store, 1, 5).unwrap();
+        keep(&store, 1, 6).unwrap();
+        store.forget(Key(1), &old);
+        let Found::Object(object) = store.find(Key(1), any) else {
+            panic!("not found")
+        };
+        assert_eq!(object.body.len(), 6);
+    }
+
+    #[test]
+    fn the_bound_holds_under_a_flood_of_keys() {
+        let memory = 1 << 20;
+        let store = Store::new(memory, 1 << 10);
+        for key in 0..20_000 {
+            // Whether it is kept is the index's choice; that it fits is not.
+            let _ = keep(&store, key, 1 << 10);
+            assert!(store.usage().bytes <= memory);
+        }
+        assert!(store.usage().bytes > memory / 2, "{:?}", store.usage());
+        assert!(store.usage().evictions > 0);
+    }
+
+    #[test]
+    fn what_is_still_read_counts_though_evicted() {
+        let store = Store::new(1 << 20, 1 << 20);
+        let read = keep(&store, 1, 500 << 10).unwrap();
+        store.forget(Key(1), &read);
+        assert!(store.usage().bytes >= 500 << 10);
+        drop(read);
+        store.0.memory.settle();
+        assert_eq!(store.usage().bytes, 0);
+    }
+
+    #[test]
+    fn variants_stand_side_by_side_up_to_a_bound() {
+        let store = Store::new(1 << 20, 1 << 10);
+        let keep = |value: &str, now| {
+            let (meta, headers) = head("X-A", value);
+            store.keep(Key(1), (meta, &headers), &[Bytes::from_static(b"x")], now)
+        };
+        for value in 0..VARIANTS_MAX {
+            keep(&value.to_string(), NOW).unwrap();
+        }
+        assert_eq!(keep("more", NOW).unwrap_err(), Unkept::TooManyVariants);
+        keep("0", NOW).unwrap();
+        // A stale one makes room.
+        keep("more", Timestamp::from_unix(NOW.unix() + 61)).unwrap();
+    }
+}
