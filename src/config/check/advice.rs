@@ -143,8 +143,9 @@ impl Check<'_> {
                     "{name:?} reaches the origin but not the key: a viewer who sends one can \
                      poison the cache for everyone",
                 );
+                self.findings.error(place, what);
                 let hint = format!("add {name:?} to `key.headers`, or leave it out");
-                self.findings.warn(place, what).hint(hint);
+                self.findings.hint(hint);
             }
         }
     }
