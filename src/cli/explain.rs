@@ -363,7 +363,7 @@ fn settled(
             vec![Decision::new("stored", fresh).with(details), says(said)]
         }
         Settled::PassOn(why) => not_stored(why, status),
-        Settled::Refresh(..) | Settled::ServeStale(_) | Settled::Fail => {
+        Settled::Refresh(..) | Settled::ServeStale(_) | Settled::AskAnew | Settled::Fail => {
             not_stored(WhyNot::Status, status)
         }
     }

@@ -190,12 +190,30 @@ fn number(number: u32) -> HeaderValue {
 }
 
 /// The fields of an origin's response that go on: end-to-end ones, with ours in `Via`.
+///
+/// `Trailer` goes on too: it announces the trailer section of a message, which is not
+/// among the fields that "need to be removed" (RFC 9110 §7.6.1).
 pub fn end_to_end(mut headers: HeaderMap, version: http::Version) -> HeaderMap {
+    let trailer = headers.get(header::TRAILER).cloned();
     hop::strip(&mut headers, &[]);
+    headers.extend(trailer.map(|trailer| (header::TRAILER, trailer)));
     headers.remove(X_CACHE);
     let via = forwarded::via(headers.get_all(header::VIA), version);
     headers.insert(header::VIA, via);
     headers
+}
+
+/// The fields that [`as_stored`] keeps out of the store though the origin meant them for
+/// the viewer whose request brought the response.
+pub fn kept_back(headers: &HeaderMap) -> HeaderMap {
+    let directives = Directives::parse(headers.get_all(header::CACHE_CONTROL));
+    let mut kept_back = HeaderMap::new();
+    for name in storable::withheld(&directives) {
+        for value in headers.get_all(name) {
+            kept_back.append(name, value.clone());
+        }
+    }
+    kept_back
 }
 
 /// The fields of a response as they are stored: without what a qualified directive keeps
@@ -211,6 +229,8 @@ pub fn as_stored(headers: &HeaderMap, received: Timestamp) -> HeaderMap {
         stored.remove(name);
     }
     stored.remove(header::AGE);
+    // Trailers are not stored (RFC 9110 §6.5.1).
+    stored.remove(header::TRAILER);
     stored.entry(header::DATE).or_insert_with(|| {
         HeaderValue::from_bytes(&date::format(received))
             .unwrap_or_else(|_| HeaderValue::from_static("0"))
@@ -306,6 +326,11 @@ mod tests {
         let stored = as_stored(&headers, NOW);
         assert_eq!(stored.len(), 2);
         assert_eq!(stored["date"], "Sun, 22 Nov 2026 12:00:00 GMT");
+        let kept_back = kept_back(&headers);
+        assert_eq!(
+            (&kept_back["set-cookie"], kept_back.len()),
+            (&headers["set-cookie"], 2)
+        );
     }
 
     #[test]

@@ -59,6 +59,9 @@ pub enum Settled {
     PassOn(WhyNot),
     /// The stored response answers, stale, instead of the origin's error (RFC 5861 §4).
     ServeStale(Standing),
+    /// The 304 is about another response than the stored one: it must be asked for anew,
+    /// without a condition.
+    AskAnew,
     /// Nothing answers but the failure.
     Fail,
 }
@@ -74,7 +77,12 @@ pub fn answered(
     times: Times,
 ) -> Settled {
     match stored {
+        // Nobody asked with a condition: it answers nothing (RFC 9110 §15.4.5).
+        None if status == StatusCode::NOT_MODIFIED => return Settled::Fail,
         Some(stored) if status == StatusCode::NOT_MODIFIED => {
+            if !validate::confirms(stored.headers, headers) {
+                return Settled::AskAnew;
+            }
             let merged = validate::merged(stored.headers, headers);
             let meta = meta(ask, rules, stored.meta.status, &merged, times);
             return Settled::Refresh(merged, meta);

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use crate::fields::hop;
+use crate::fields::{etag::EntityTag, hop};
 
 /// The conditions that validate a stored response: "one or more precondition header
 /// fields containing the validator(s) from the stored response" (RFC 9111 §4.3.1). Empty
@@ -12,6 +12,22 @@ pub fn conditions(stored: &HeaderMap) -> impl Iterator<Item = (HeaderName, Heade
     let tag = of(header::ETAG, header::IF_NONE_MATCH);
     let date = of(header::LAST_MODIFIED, header::IF_MODIFIED_SINCE);
     tag.into_iter().chain(date)
+}
+
+/// Whether a 304 with `fresh` is about the response with `stored`: "if the new response
+/// contains one or more strong validators, then each of those strong validators identifies
+/// a selected representation for update" (RFC 9111 §4.3.4).
+pub fn confirms(stored: &HeaderMap, fresh: &HeaderMap) -> bool {
+    let tag = |headers: &HeaderMap| headers.get(header::ETAG).cloned();
+    let Some(named) = tag(fresh) else { return true };
+    let Some(named) = EntityTag::parse(named.as_bytes()).filter(|tag| !tag.weak) else {
+        return true;
+    };
+    let own = tag(stored);
+    let own = own
+        .as_ref()
+        .and_then(|own| EntityTag::parse(own.as_bytes()));
+    own.is_some_and(|own| own.opaque == named.opaque)
 }
 
 /// The fields of `stored` after a 304 with `fresh`: "the cache MUST update its header
@@ -58,6 +74,14 @@ mod tests {
         );
         assert_eq!(conditions[1].0, header::IF_MODIFIED_SINCE);
         assert_eq!(super::conditions(&HeaderMap::new()).count(), 0);
+    }
+
+    #[test]
+    fn a_304_with_another_strong_tag_confirms_nothing() {
+        let stored = fields(&[("etag", "\"1\"")]);
+        let by = |tag| confirms(&stored, &fields(&[("etag", tag)]));
+        assert!(by("\"1\"") && by("W/\"2\"") && confirms(&stored, &HeaderMap::new()));
+        assert!(!by("\"2\""));
     }
 
     #[test]

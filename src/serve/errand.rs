@@ -42,8 +42,8 @@ pub enum Arrival {
 
 /// What an errand brings to the viewer that sent it.
 pub(super) enum Led {
-    /// An answer that is being stored.
-    Filling(Reader),
+    /// An answer that is being stored, and the fields of it that are not.
+    Filling(Reader, HeaderMap),
     /// The stored answer, confirmed.
     Refreshed(Arc<Object>),
     /// The stored answer with new fields, confirmed but not kept.
@@ -107,30 +107,40 @@ impl Errand {
         lease: Option<Lease<Arrival>>,
         report: Option<oneshot::Sender<Led>>,
     ) {
-        let told = Told { lease, report };
-        let edge = &self.way.edge;
+        let mut told = Told { lease, report };
+        let mut errand = self;
+        // At most twice: the second time without a condition, which no 304 answers.
+        while let Some(again) = errand.attempt(&mut told).await {
+            errand = again;
+        }
+    }
+
+    /// Asks once; another errand when the answer was about something else.
+    async fn attempt(self, told: &mut Told) -> Option<Self> {
+        let edge = self.way.edge.clone();
         // What the origin is about to be asked with, and what would be validated.
         let stored = self.stale.as_ref().map(|stale| stale.head.to_map());
         let asked = edge.clock.now();
-        let fetched = match request(&self.way, stored.as_ref()) {
-            Some(request) => {
-                edge.origins
-                    .send(&self.way.route.behaviour().origin, request)
-                    .await
-            }
-            None => return told.failed(UNSENDABLE),
+        let Some(request) = request(&self.way, stored.as_ref()) else {
+            told.failed(UNSENDABLE);
+            return None;
         };
+        let origin = &self.way.route.behaviour().origin;
+        let fetched = edge.origins.send(origin, request).await;
         let times = Times {
             asked,
             received: edge.clock.now(),
         };
         match fetched {
             Ok(fetched) => self.answered(fetched, stored, times, told).await,
-            Err(error) => self.failed(&error, times, told),
+            Err(error) => {
+                self.failed(&error, times, told);
+                None
+            }
         }
     }
 
-    fn failed(self, error: &FetchError, times: Times, told: Told) {
+    fn failed(self, error: &FetchError, times: Times, told: &mut Told) {
         log_failure(&self.way, error);
         let meta = self.stale.as_ref().map(|stale| &stale.meta);
         match (settle::failed(meta, times.received), self.stale) {
@@ -144,8 +154,8 @@ impl Errand {
         fetched: Fetched,
         stored: Option<HeaderMap>,
         times: Times,
-        mut told: Told,
-    ) {
+        told: &mut Told,
+    ) -> Option<Self> {
         let (way, status) = (&*self.way, fetched.head.status);
         let meters = &way.site.meters;
         meters
@@ -193,10 +203,18 @@ impl Errand {
                 })));
             }
             // Nothing was stored that could be refreshed or served.
-            (Settled::Refresh(..) | Settled::ServeStale(_) | Settled::Fail, _) => {
-                told.failed(UNSENDABLE);
+            (Settled::AskAnew, Some(_)) => {
+                return Some(Self {
+                    stale: None,
+                    ..self
+                });
             }
+            (
+                Settled::Refresh(..) | Settled::ServeStale(_) | Settled::AskAnew | Settled::Fail,
+                _,
+            ) => told.failed(UNSENDABLE),
         }
+        None
     }
 
     /// Whether a body may be kept, as far as its head tells.
@@ -212,8 +230,9 @@ impl Errand {
     }
 
     /// Reads the body for the viewer, for those who come meanwhile, and for the store.
-    async fn fill(self, meta: Meta, headers: &HeaderMap, body: Received, mut told: Told) {
+    async fn fill(&self, meta: Meta, headers: &HeaderMap, body: Received, told: &mut Told) {
         let (edge, way) = (&self.way.edge, &*self.way);
+        let kept_back = deliver::kept_back(headers);
         let headers = deliver::as_stored(headers, meta.received);
         let charge = edge.store.charge(0);
         let shareable = reuse::shared(&meta, &way.ask, way.rules(), edge.clock.now());
@@ -227,7 +246,7 @@ impl Errand {
             edge.flights.mark_unshared(self.key, edge.clock.now());
         }
         if let Some(reader) = reader {
-            told.report(Led::Filling(reader));
+            told.report(Led::Filling(reader, kept_back));
         }
         if let Some(parts) = read(way, body, writer).await {
             let kept = edge.store.keep(
@@ -251,7 +270,7 @@ impl Errand {
         headers: HeaderMap,
         meta: Result<Meta, WhyNot>,
         times: Times,
-        mut told: Told,
+        told: &mut Told,
     ) {
         let (edge, way) = (&self.way.edge, &*self.way);
         let headers = deliver::as_stored(&headers, times.received);
@@ -321,12 +340,12 @@ impl Told {
         self.lease = None;
     }
 
-    fn stale(mut self, object: Arc<Object>, standing: Standing) {
+    fn stale(&mut self, object: Arc<Object>, standing: Standing) {
         self.announce(Arrival::Stale(object.clone()));
         self.report(Led::Stale(object, standing));
     }
 
-    fn failed(mut self, failure: Failure) {
+    fn failed(&mut self, failure: Failure) {
         self.announce(Arrival::Failed(failure));
         self.report(Led::Failed(failure));
     }
@@ -387,7 +406,7 @@ async fn read(way: &Way, mut body: Received, writer: Writer) -> Option<Vec<bytes
 fn answer(way: &Arc<Way>, fwd: &'static str, led: Led) -> Response<ReplyBody> {
     let now = way.edge.clock.now();
     match led {
-        Led::Filling(reader) => {
+        Led::Filling(reader, kept_back) => {
             way.count(CacheResult::Miss);
             let meta = reader.fill().meta();
             let ttl = Some(reuse::standing(meta, now).ttl);
@@ -396,7 +415,9 @@ fn answer(way: &Arc<Way>, fwd: &'static str, led: Led) -> Response<ReplyBody> {
                 ttl,
                 ..CacheStatus::forwarded(fwd, meta.status)
             };
-            filling(way, reader, Outcome::Miss, status)
+            let mut answer = filling(way, reader, Outcome::Miss, status);
+            answer.headers_mut().extend(kept_back);
+            answer
         }
         Led::Refreshed(object) => {
             way.count(CacheResult::RefreshHit);

@@ -3,8 +3,9 @@
 //! Readers start at the first byte whenever they come, and are woken when more
 //! arrives. As long as the body may still be kept, everything read so far is
 //! held, on the store's account. Once it may not (too large, or no room), what
-//! every reader has passed is dropped, the writer waits for the slowest one, and
-//! nobody can join any more.
+//! every reader has passed is dropped and nobody can join any more; the writer
+//! waits for the fastest reader, and one that is far behind it is broken off, so
+//! that nobody is held back by another.
 
 use std::{
     collections::VecDeque,
@@ -21,9 +22,13 @@ use http_body::{Body, Frame, SizeHint};
 use super::{Charge, Store};
 use crate::policy::Meta;
 
-/// How far the writer may be ahead of the slowest reader of a body that is not kept, in
-/// bytes: enough for a few socket buffers, little enough for thousands of readers.
+/// How far the writer may be ahead of the fastest reader of a body that is not kept, in
+/// bytes: enough for a few socket buffers, little enough for thousands of bodies.
 const AHEAD_BYTES_MAX: u64 = 256 << 10;
+
+/// How far any reader of it may be behind the writer, in bytes: seconds of a slow line
+/// beyond what the kernel buffers. It is what such a body takes at most.
+const BEHIND_BYTES_MAX: u64 = 1 << 20;
 
 /// A body broke off: its origin, its writer or its framing failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -58,6 +63,7 @@ struct State {
     /// The body's account; `None` once it cannot be kept.
     charge: Option<Charge>,
     end: Option<Result<(), Broken>>,
+    /// `None` is a free place.
     readers: Vec<Option<Seat>>,
     writer: Option<Waker>,
 }
@@ -69,6 +75,8 @@ struct Seat {
     next: usize,
     /// Bytes it has taken.
     taken: u64,
+    /// Whether it was too far behind; what it wants next is gone.
+    lost: bool,
     waker: Option<Waker>,
 }
 
@@ -146,20 +154,31 @@ impl State {
         }
     }
 
-    /// Bytes that the slowest reader has taken; `None` without readers.
-    fn slowest(&self) -> Option<u64> {
-        self.readers.iter().flatten().map(|seat| seat.taken).min()
+    /// Those who can still read on.
+    fn following(&self) -> impl Iterator<Item = &Seat> {
+        self.readers.iter().flatten().filter(|seat| !seat.lost)
     }
 
-    /// Drops what every reader has passed, when the body is not kept.
+    /// Drops what every reader has passed, and loses those too far behind, when the body
+    /// is not kept.
     fn drop_passed(&mut self) {
         if self.charge.is_some() {
             return;
         }
+        let fastest = self
+            .following()
+            .map(|seat| seat.taken)
+            .max()
+            .unwrap_or_default();
+        for seat in self.readers.iter_mut().flatten() {
+            let alone = seat.taken == fastest;
+            if !alone && self.arrived - seat.taken > BEHIND_BYTES_MAX && !seat.lost {
+                seat.lost = true;
+                seat.waker.take().into_iter().for_each(Waker::wake);
+            }
+        }
         let passed = self
-            .readers
-            .iter()
-            .flatten()
+            .following()
             .map(|seat| seat.next)
             .min()
             .unwrap_or(usize::MAX);
@@ -180,7 +199,7 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Adds `chunk`, and waits while the readers of a body that is not kept are too far
+    /// Adds `chunk`, and waits while all readers of a body that is not kept are too far
     /// behind. Dropping the future after that loses nothing.
     pub async fn push(&self, chunk: Bytes) -> Result<(), Aborted> {
         self.append(chunk);
@@ -213,7 +232,8 @@ impl Writer {
             return Poll::Ready(Ok(()));
         }
         state.drop_passed();
-        match state.slowest() {
+        let fastest = state.following().map(|seat| seat.taken).max();
+        match fastest {
             None => Poll::Ready(Err(Aborted)),
             Some(taken) if state.arrived - taken <= AHEAD_BYTES_MAX => Poll::Ready(Ok(())),
             Some(_) => {
@@ -274,6 +294,9 @@ impl Body for Reader {
         let Some(Some(seat)) = state.readers.get_mut(self.seat) else {
             return Poll::Ready(None);
         };
+        if seat.lost {
+            return Poll::Ready(Some(Err(Broken)));
+        }
         let at = seat.next - state.dropped;
         let Some(chunk) = state.chunks.get(at).cloned() else {
             return match state.end {
@@ -293,12 +316,11 @@ impl Body for Reader {
 
     fn is_end_stream(&self) -> bool {
         let state = self.fill.state();
-        let next = state
-            .readers
-            .get(self.seat)
-            .and_then(Option::as_ref)
-            .map_or(0, |seat| seat.next);
-        state.end == Some(Ok(())) && next - state.dropped.min(next) == state.chunks.len()
+        let Some(Some(seat)) = state.readers.get(self.seat) else {
+            return true;
+        };
+        let arrived = state.dropped + state.chunks.len();
+        state.end == Some(Ok(())) && !seat.lost && seat.next == arrived
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -391,7 +413,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_that_is_not_kept_waits_for_its_slowest_reader() {
+    async fn a_body_that_is_not_kept_waits_for_its_fastest_reader() {
         let (fill, writer, store) = fill(1 << 10);
         let (mut quick, mut slow) = (fill.reader().unwrap(), fill.reader().unwrap());
         let chunk = || Bytes::from(vec![0; 200 << 10]);
@@ -402,14 +424,31 @@ mod tests {
             "what is not kept is not on the account"
         );
         let mut pushing = Box::pin(writer.push(chunk()));
-        assert!(futures_poll(&mut pushing).is_pending());
-        next(&mut quick).await.unwrap().unwrap();
-        assert!(futures_poll(&mut pushing).is_pending());
+        assert!(poll(&mut pushing).is_pending());
         next(&mut slow).await.unwrap().unwrap();
-        assert_eq!(futures_poll(&mut pushing), Poll::Ready(Ok(())));
+        assert_eq!(poll(&mut pushing), Poll::Ready(Ok(())));
         drop(pushing);
+        next(&mut quick).await.unwrap().unwrap();
         assert!(fill.reader().is_none(), "the first bytes are gone");
         assert_eq!(writer.finish(), None);
+    }
+
+    #[tokio::test]
+    async fn a_reader_far_behind_another_is_broken_off() {
+        let (fill, writer, _store) = fill(1 << 10);
+        let (mut quick, mut slow) = (fill.reader().unwrap(), fill.reader().unwrap());
+        for _ in 0..=BEHIND_BYTES_MAX / (200 << 10) {
+            let chunk = Bytes::from(vec![0; 200 << 10]);
+            let (pushed, _) = tokio::join!(writer.push(chunk), next(&mut quick));
+            pushed.unwrap();
+        }
+        assert_eq!(next(&mut slow).await, Some(Err(Broken)));
+        drop(quick);
+        assert_eq!(
+            writer.push(Bytes::from_static(b"x")).await,
+            Err(Aborted),
+            "nobody follows any more"
+        );
     }
 
     #[tokio::test]
@@ -430,7 +469,7 @@ mod tests {
     }
 
     /// Polls once, with a waker that does nothing.
-    fn futures_poll<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
+    fn poll<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
         Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
     }
 }

@@ -254,8 +254,13 @@ mod tests {
         store.forget(Key(1), &read);
         assert!(store.usage().bytes >= 500 << 10);
         drop(read);
-        store.0.memory.settle();
-        assert_eq!(store.usage().bytes, 0);
+        // moka lets go of what it removed a few operations later.
+        let given_back = (0..10_000).any(|_| {
+            store.0.memory.settle();
+            store.find(Key(1), any);
+            store.usage().bytes == 0
+        });
+        assert!(given_back, "{:?}", store.usage());
     }
 
     #[test]
