@@ -107,6 +107,7 @@ impl Counts {
             "connections": connections,
         })
         .to_string()
+            + "\n"
     }
 }
 
@@ -310,7 +311,7 @@ mod tests {
             .unwrap();
         assert_eq!(
             stats.to_bytes(),
-            r#"{"connections":0,"requests":{"/search/allergy":1,"/search/pcp":2}}"#
+            "{\"connections\":0,\"requests\":{\"/search/allergy\":1,\"/search/pcp\":2}}\n"
         );
     }
 

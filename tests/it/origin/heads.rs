@@ -78,7 +78,7 @@ async fn an_interim_response_does_not_prolong_the_wait() {
     let fetched = world.get("/");
     let mut peer = world.peer().await;
     peer.asked().await;
-    let asked = Instant::now();
+    let asked = now();
     tokio::time::advance(Duration::from_secs(20)).await;
     peer.says("HTTP/1.1 103 Early Hints\r\n\r\n").await;
     let error = fetched.await.unwrap().unwrap_err();

@@ -99,7 +99,7 @@ impl Answer {
         let mut body = self.0.send_response(Response::new(()), false).unwrap();
         body.send_data(Bytes::from_static(text.as_bytes()), false)
             .unwrap();
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        pass(Duration::from_millis(1)).await;
         body.send_reset(reason);
     }
 }
@@ -126,7 +126,7 @@ async fn another_connection_is_opened_when_the_origin_allows_no_more_streams() {
     let mut http2 = Http2::new();
     http2.builder.max_concurrent_streams(2);
     let mut first = http2.kept().await;
-    tokio::time::sleep(Duration::from_millis(1)).await;
+    pass(Duration::from_millis(1)).await;
     let fetched: Vec<_> = (0..3).map(|_| http2.get()).collect();
     let (one, two) = (first.next().await, first.next().await);
     let mut second = http2.accept().await;
@@ -146,7 +146,7 @@ async fn a_connection_carries_no_more_than_our_own_bound() {
     let mut http2 = Http2::new();
     http2.builder.max_concurrent_streams(1_000);
     let mut first = http2.kept().await;
-    tokio::time::sleep(Duration::from_millis(1)).await;
+    pass(Duration::from_millis(1)).await;
     let fetched: Vec<_> = (0..=STREAMS_MAX).map(|_| http2.get()).collect();
     let mut second = http2.accept().await;
     second.next().await.whole("ok");
@@ -165,7 +165,7 @@ async fn after_a_goodbye_exchanges_go_elsewhere_and_those_under_way_end() {
     let before = http2.get();
     let before_answer = first.next().await;
     first.goodbye.notify_one();
-    tokio::time::sleep(Duration::from_millis(1)).await;
+    pass(Duration::from_millis(1)).await;
     let after = http2.get();
     let mut second = http2.accept().await;
     second.next().await.whole("new");
@@ -248,7 +248,7 @@ async fn a_silent_stream_is_reset_at_its_timeout() {
     let mut streams = http2.kept().await;
     let fetched = http2.get();
     let mut respond = streams.next().await.0;
-    let asked = Instant::now();
+    let asked = now();
     let reset = std::future::poll_fn(|cx| respond.poll_reset(cx))
         .await
         .unwrap();
@@ -262,7 +262,7 @@ async fn a_silent_stream_is_reset_at_its_timeout() {
 async fn an_idle_connection_is_closed_at_its_age() {
     let mut http2 = Http2::new();
     let mut streams = http2.kept().await;
-    let kept = Instant::now();
+    let kept = now();
     streams.ended().await;
     let idle = kept.elapsed();
     assert!(
@@ -275,7 +275,7 @@ async fn an_idle_connection_is_closed_at_its_age() {
 async fn retaining_closes_it_too() {
     let mut http2 = Http2::new();
     let mut streams = http2.kept().await;
-    let kept = Instant::now();
+    let kept = now();
     http2.world.origins.retain(&[]);
     streams.ended().await;
     assert!(kept.elapsed() < Duration::from_secs(1));

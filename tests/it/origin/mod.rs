@@ -1,4 +1,5 @@
 //! Origins over in-memory pipes, under simulated time: the test is the origin.
+#![allow(clippy::unwrap_used, reason = "in a test, a panic is the finding")]
 
 use std::{
     collections::VecDeque,
@@ -237,6 +238,16 @@ async fn upload(method: &str, framing: &str) -> (DuplexStream, Request<Sent>) {
         .uri("/")
         .header("host", "api.example.com");
     (viewer, request.body(body).unwrap())
+}
+
+/// The simulated time.
+fn now() -> Instant {
+    Clock::System.instant()
+}
+
+/// Lets simulated time pass; whatever can happen before that happens.
+async fn pass(span: Duration) {
+    tokio::time::sleep(span).await;
 }
 
 async fn text(body: Received) -> Result<String, FetchError> {

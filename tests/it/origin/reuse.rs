@@ -148,7 +148,7 @@ async fn a_connection_the_origin_closes_is_not_kept() {
 async fn an_idle_connection_is_closed_at_its_age_and_not_before() {
     let mut world = World::new();
     let mut peer = world.kept().await;
-    let kept = Instant::now();
+    let kept = now();
     tokio::time::advance(Duration::from_millis(59_999)).await;
     world.exchange(&mut peer).await;
     assert_eq!(peer.ended().await, 0);
@@ -252,7 +252,7 @@ async fn waiting_for_one_that_ends_is_bounded_and_ours() {
         .map(|_| world.get("/"))
         .collect();
     tokio::task::yield_now().await;
-    let started = Instant::now();
+    let started = now();
     let error = world.get("/waiting").await.unwrap().unwrap_err();
     check(&error, Blame::Us, Phase::Connect, "origin_busy");
     assert_eq!(started.elapsed().as_secs(), 10);

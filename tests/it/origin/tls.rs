@@ -217,7 +217,7 @@ async fn a_handshake_that_stalls_is_a_connect_timeout() {
         connect_attempts: 1,
         ..authority.origin("a.example")
     });
-    let started = Instant::now();
+    let started = now();
     let fetched = world.get("/");
     let _silent = world.peer().await;
     let error = fetched.await.unwrap().unwrap_err();

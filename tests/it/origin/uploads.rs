@@ -46,12 +46,12 @@ async fn a_slow_uploader_is_not_a_slow_origin() {
     let mut peer = world.peer().await;
     peer.asked().await;
     for byte in *b"slowl" {
-        tokio::time::sleep(Duration::from_secs(29)).await;
+        pass(Duration::from_secs(29)).await;
         viewer.write_all(&[byte]).await.unwrap();
         assert_eq!(peer.reads(1).await, [byte]);
     }
     // Only now does the origin's own time begin.
-    tokio::time::sleep(Duration::from_secs(29)).await;
+    pass(Duration::from_secs(29)).await;
     peer.says("HTTP/1.1 204 No Content\r\n\r\n").await;
     fetched.await.unwrap().unwrap();
 }
