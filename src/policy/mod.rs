@@ -21,6 +21,7 @@
 //! | how is a failure told? | `answer` | RFC 9110 §15.6 |
 //! | what goes to the viewer? | `deliver` | RFC 9211 |
 //! | does a path match a behaviour? | `pattern` | CloudFront path patterns |
+//! | what does a successful unsafe request end? | `unsafe_method` | RFC 9111 §4.4 |
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -41,6 +42,7 @@ pub mod precondition;
 pub mod reuse;
 pub mod settle;
 pub mod storable;
+pub mod unsafe_method;
 pub mod validate;
 pub mod variant;
 

@@ -16,11 +16,14 @@ use crate::{
     observe::CacheResult,
     origin::{Fetched, Sent},
     policy::{
+        Ask,
         deliver::{self, CacheStatus},
         failover::{Blame, Failure, Phase, Retry},
         forward::{self, Purpose},
-        intent::WhyPass,
+        intent::{self, Intent, WhyPass},
+        unsafe_method,
     },
+    site::Routed,
 };
 
 /// Passes a request that is not for the cache.
@@ -85,6 +88,11 @@ async fn exchange(
     } = fetched;
     let protocol = head.headers.get(header::UPGRADE).cloned();
     let headers = deliver::end_to_end(head.headers, head.version);
+    if unsafe_method::invalidates(&way.ask.method, head.status) {
+        for target in unsafe_method::targets(&way.ask, &origin.target, &headers) {
+            forget(&way, &target);
+        }
+    }
     let said = CacheStatus {
         detail,
         ..CacheStatus::forwarded(fwd, head.status)
@@ -105,6 +113,16 @@ async fn exchange(
             let body = ReplyBody::passing(body, way.meter());
             passing_on(&way, head.status, headers, body, said)
         }
+    }
+}
+
+/// Ends what is stored for `target`, a read that this viewer could have sent.
+fn forget(way: &Way, target: &Ask) {
+    let Routed::To(route) = way.site.snapshot.route(&target.host, target.path()) else {
+        return;
+    };
+    if let Intent::Cache(key) = intent::intent(target, &route.behaviour().rules) {
+        way.edge.store.remove(key);
     }
 }
 

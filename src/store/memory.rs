@@ -83,6 +83,11 @@ impl Memory {
         });
     }
 
+    /// Forgets every variant of `key`.
+    pub(super) fn remove(&self, key: Key) {
+        self.cache.invalidate(&key);
+    }
+
     /// Carries out evictions that are due.
     pub(super) fn settle(&self) {
         self.cache.run_pending_tasks();

@@ -156,6 +156,11 @@ impl Store {
         self.0.memory.forget(key, object);
     }
 
+    /// Forgets every variant of `key`.
+    pub fn remove(&self, key: Key) {
+        self.0.memory.remove(key);
+    }
+
     /// How full it is.
     pub fn usage(&self) -> Usage {
         Usage {
