@@ -110,7 +110,7 @@ pub(crate) fn matches(pattern: &str, text: &str) -> bool {
 pub(crate) fn shown(bytes: &[u8]) -> String {
     let text = |bytes: &[u8]| {
         let text = String::from_utf8_lossy(bytes).into_owned();
-        if text.contains(|c: char| c.is_control() && c != '\n') {
+        if text.ends_with('\n') || text.contains(|c: char| c.is_control() && c != '\n') {
             text.escape_debug().to_string()
         } else {
             text

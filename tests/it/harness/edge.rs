@@ -1,52 +1,107 @@
-//! The seam to the product: an edge made of TOML text, a dialler and a clock.
+//! The seam to the product: an edge made of TOML text, a clock and the scripted origin.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+};
 
+use arc_swap::ArcSwap;
+use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::io::DuplexStream;
-use warmfront::{policy::Scheme, time::Clock};
+use warmfront::{
+    config::{self, Machine},
+    flight::Flights,
+    observe::Events,
+    origin::{Dial, DialError, Dialling, Io, Origins},
+    policy::Scheme,
+    serve::{self, RequestIds, Site, Viewer},
+    site::Snapshot,
+    store::Store,
+    time::Clock,
+};
 
 use super::origin::Origin;
 
 /// An edge that serves pipes.
 pub(crate) struct Edge {
-    origin: Origin,
+    edge: Arc<serve::Edge>,
+    generation: Mutex<u64>,
 }
 
 impl Edge {
     /// An edge of this configuration; errs with its problems.
-    pub(crate) fn open(_config: &str, origin: &Origin, _clock: Clock) -> Result<Self, String> {
+    pub(crate) fn open(config: &str, origin: &Origin, clock: Clock) -> Result<Self, String> {
+        let snapshot = snapshot(config, 1)?;
+        let events = Arc::new(Events::new());
+        let (memory, object_max) = (snapshot.cache.memory, snapshot.cache.object_max);
+        let edge = serve::Edge {
+            site: Arc::new(ArcSwap::from_pointee(site(snapshot, &events))),
+            store: Store::new(memory, object_max),
+            flights: Flights::default(),
+            origins: Origins::new(Arc::new(origin.clone()), clock),
+            clock,
+            events,
+            ids: RequestIds::new(),
+        };
         Ok(Self {
-            origin: origin.clone(),
+            edge: Arc::new(edge),
+            generation: Mutex::new(1),
         })
     }
 
     /// Goes on with another configuration, as a reload does.
-    pub(crate) fn reload(&self, _config: &str) -> Result<(), String> {
+    pub(crate) fn reload(&self, config: &str) -> Result<(), String> {
+        let mut generation = self.generation.lock().unwrap();
+        *generation += 1;
+        let snapshot = snapshot(config, *generation)?;
+        self.edge.origins.retain(&snapshot.origins);
+        self.edge
+            .site
+            .store(Arc::new(site(snapshot, &self.edge.events)));
         Ok(())
     }
 
     /// Serves a viewer's connection until it closes.
-    pub(crate) fn serve(&self, pipe: DuplexStream, _viewer: SocketAddr, _scheme: Scheme) {
-        let origin = Arc::new(self.origin.clone());
-        let service = hyper::service::service_fn(move |request| {
-            let origin = origin.clone();
-            async move {
-                let pipe = origin.connect().await?;
-                let (mut send, connection) =
-                    hyper::client::conn::http1::handshake(TokioIo::new(pipe))
-                        .await
-                        .unwrap();
-                tokio::spawn(connection);
-                send.send_request(request)
-                    .await
-                    .map_err(std::io::Error::other)
-            }
+    pub(crate) fn serve(&self, pipe: DuplexStream, address: SocketAddr, scheme: Scheme) {
+        let edge = self.edge.clone();
+        let service = service_fn(move |request| {
+            let answer = serve::respond(&edge, request, Viewer { address, scheme });
+            async { Ok::<_, Infallible>(answer.await) }
         });
-        let connection = hyper::server::conn::http1::Builder::new()
-            .serve_connection(TokioIo::new(pipe), service);
+        let connection = http1::Builder::new()
+            .half_close(false)
+            .serve_connection(TokioIo::new(pipe), service)
+            .with_upgrades();
         tokio::spawn(async move {
+            // What goes wrong on a connection is seen at its other end.
             let _ = connection.await;
         });
+    }
+}
+
+fn snapshot(config: &str, generation: u64) -> Result<Arc<Snapshot>, String> {
+    let machine = Machine {
+        folder: PathBuf::new(),
+    };
+    match config::parse("script", config, generation, &machine) {
+        Ok(loaded) => Ok(loaded.snapshot),
+        Err(problems) => Err(format!("{problems}\nin the configuration\n{config}")),
+    }
+}
+
+fn site(snapshot: Arc<Snapshot>, events: &Events) -> Site {
+    let meters = events.meters(&snapshot);
+    Site { snapshot, meters }
+}
+
+impl Dial for Origin {
+    fn dial<'a>(&'a self, _host: &'a str, _port: u16) -> Dialling<'a> {
+        Box::pin(async {
+            let stream = self.connect().await.map_err(DialError::Connect)?;
+            Ok(Box::new(stream) as Box<dyn Io>)
+        })
     }
 }

@@ -32,7 +32,7 @@
 //! | `\| text` | a whole body |
 //! | `\|+ text` | a piece of a body, and more follows: `origin  \|+ more`, `expect  \|+ more`, and in the end `\| last` |
 //! | `\|*1000 x` | a body of a thousand `x`; `\|+*1000 x` the same as a piece |
-//! | `#2` behind a verb | the second viewer, or the exchange of that number with the origin; 1 when not written |
+//! | `#2` behind a verb | the second viewer, who comes from 192.0.2.2; or the exchange of that number with the origin, which takes that viewer's request before others'. 1 when not written |
 //! | `#1-100` | a hundred lines at once, in which `{n}` is the number |
 //!
 //! # Verbs
@@ -51,7 +51,7 @@
 //! | `origin stall 3s` | waits before what comes next; an `expect` lets that time pass |
 //! | `origin cut 100B` | the next answer's connection closes after so many bytes of its body |
 //! | `origin interim 103  …` | a head that is not the last |
-//! | `origin close` · `origin raw  \| …` | closes without an answer, or in the middle of one; sends bytes |
+//! | `origin close` · `origin raw  \| …` | closes without an answer, or in the middle of one; sends bytes, and goes on after `\|+` |
 //! | `origin refuse 3` · `origin hang` | the next connections (one, if no number is written) are refused; never open |
 //! | `origin hangup` | closes the kept connections that are idle |
 //! | `expect  200  …` | the viewer's next answer, as it is now; without a body, any whole one |
@@ -64,7 +64,8 @@
 //! A step takes no time, and all it sets off has happened when the next one
 //! comes. A script fails when a line is not as it says, when a request reaches
 //! the origin that no line answers, when an answer comes that no line expects,
-//! and when anything panics.
+//! and when anything panics. A script whose title ends in `[not yet: what is
+//! wrong]` is known not to hold, and fails when it does.
 
 mod check;
 mod edge;
@@ -78,10 +79,18 @@ mod site;
 mod viewer;
 mod wire;
 
-use std::{env, fmt::Write as _, fs, path::Path, time::Duration};
+use std::{
+    env,
+    fmt::Write as _,
+    fs,
+    net::{Ipv4Addr, SocketAddr},
+    path::Path,
+    time::Duration,
+};
 
 use warmfront::time::Timestamp;
 
+use play::Failure;
 use script::Script;
 
 /// Plays every script of `exchanges/{topic}.txt`; panics with those that do not hold.
@@ -108,7 +117,7 @@ pub(crate) fn play_text(file: &str, text: &str, only: &str) -> Result<(), String
     let mut report = String::new();
     let chosen = |script: &&Script| script.title.contains(only);
     for script in scripts.iter().filter(chosen) {
-        if let Err(failure) = play::play(script) {
+        if let Err(failure) = held(script) {
             failed += 1;
             report.push_str(&told(file, script, &failure));
         }
@@ -122,8 +131,26 @@ pub(crate) fn play_text(file: &str, text: &str, only: &str) -> Result<(), String
     ))
 }
 
+/// Ends the title of a script that is known not to hold, with what is wrong.
+const NOT_YET: &str = "[not yet: ";
+
+/// Whether a script holds; one that is known not to must not.
+fn held(script: &Script) -> Result<(), Failure> {
+    match (script.title.contains(NOT_YET), play::play(script)) {
+        (false, played) => played,
+        (true, Err(_)) => Ok(()),
+        (true, Ok(())) => {
+            let said = format!("it holds: take `{NOT_YET}…]` off its title");
+            Err(Failure {
+                line: script.line,
+                said,
+            })
+        }
+    }
+}
+
 /// A failure under the script's title, with the lines that led to it.
-fn told(file: &str, script: &Script, failure: &play::Failure) -> String {
+fn told(file: &str, script: &Script, failure: &Failure) -> String {
     let mut told = format!("\n{file}:{}: {}\n", failure.line, script.title);
     let last = if failure.line == script.line {
         usize::MAX
@@ -145,4 +172,10 @@ fn told(file: &str, script: &Script, failure: &play::Failure) -> String {
 /// A moment as an IMF-fixdate.
 fn date(moment: Timestamp) -> String {
     httpdate::fmt_http_date(std::time::UNIX_EPOCH + Duration::from_secs(moment.unix()))
+}
+
+/// Where viewer `n` comes from: 192.0.2.`n`.
+fn address(n: u32) -> SocketAddr {
+    let first = u32::from(Ipv4Addr::new(192, 0, 2, 0));
+    (Ipv4Addr::from(first + n), 50_000).into()
 }

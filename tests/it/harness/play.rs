@@ -1,10 +1,6 @@
 //! Playing a script: its steps, one after the other, against an edge.
 
-use std::{
-    collections::BTreeMap,
-    net::{Ipv4Addr, SocketAddr},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use tokio::{io::duplex, sync::Notify, time};
 use warmfront::{
@@ -13,13 +9,13 @@ use warmfront::{
 };
 
 use super::{
-    date,
+    address, date,
     edge::Edge,
     idle::{self, Idle},
     line::{Field, duration},
     origin::{Origin, PIPE_BYTES},
     panics,
-    script::{Act, Expected, OriginAct, Script, Step, ViewerAct},
+    script::{Act, Expected, OriginAct, Reply, Script, Step, ViewerAct},
     site,
     viewer::{Miss, Viewer},
 };
@@ -128,10 +124,10 @@ impl World {
             Act::Origin(act) => {
                 let fields = match act {
                     OriginAct::Asked(asked) => self.dated(&asked.fields)?,
-                    OriginAct::Interim(answer) | OriginAct::Answer(answer) => {
+                    OriginAct::Reply(Reply::Interim(answer) | Reply::Answer(answer)) => {
                         self.dated(&answer.fields)?
                     }
-                    OriginAct::Trailers(fields) => self.dated(fields)?,
+                    OriginAct::Reply(Reply::Trailers(fields)) => self.dated(fields)?,
                     _ => Vec::new(),
                 };
                 self.origin.act(step.lane, act, &fields)
@@ -239,10 +235,4 @@ fn moment(text: &str, now: Timestamp) -> Result<Option<Timestamp>, String> {
         return Ok(Some(Timestamp::from_unix(seconds)));
     }
     Ok(span.is_empty().then_some(now))
-}
-
-/// Where viewer `n` comes from: 192.0.2.`n`.
-fn address(n: u32) -> SocketAddr {
-    let first = u32::from(Ipv4Addr::new(192, 0, 2, 0));
-    (Ipv4Addr::from(first + n), 50_000).into()
 }

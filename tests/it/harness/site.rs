@@ -30,7 +30,9 @@ pub(crate) fn toml(config: &Table) -> Result<String, String> {
     for (key, value) in config {
         match (key.as_str(), value) {
             ("aliases", _) => {}
-            ("server" | "cache" | "admin", value) => further.push((key.clone(), value.clone())),
+            ("server" | "cache" | "admin", Value::Table(_)) => {
+                further.push((key.clone(), value.clone()));
+            }
             ("behaviour", Value::Array(values)) => behaviours.extend(values.iter().map(to_api)),
             ("origin", Value::Table(keys)) => first(&mut site, "origin").extend(keys.clone()),
             ("origin" | "distribution" | "listener" | "certificate", Value::Array(values)) => {
@@ -80,6 +82,10 @@ mod tests {
     #[test]
     fn bare_keys_are_the_behaviours() {
         check("", PLAIN);
+        check(
+            "cache = false",
+            &PLAIN.replace("path =", "cache = false, path ="),
+        );
         check(
             "ttl.default = '10s'\n[cache]\nobject_max = '1KiB'\n[origin]\nconnect_attempts = 1",
             "listener = [{ address = '127.0.0.1:0' }]

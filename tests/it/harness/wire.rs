@@ -355,7 +355,7 @@ pub(crate) enum Bare {
 }
 
 /// The fields to send.
-fn written(fields: &[Field]) -> Vec<(String, String)> {
+pub(crate) fn written(fields: &[Field]) -> Vec<(String, String)> {
     let is = |field: &Field| match field {
         Field::Is(name, value) => Some((name.clone(), value.clone())),
         Field::Not(_) => None,
