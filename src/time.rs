@@ -3,7 +3,10 @@
 //! Decisions take a [`Timestamp`] as an argument and never read a clock. The
 //! simulated clock hangs from tokio's pausable one, so that advancing it ages
 //! responses and fires timers alike.
-#![expect(clippy::disallowed_methods, reason = "this file is where clocks are read")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this file is where clocks are read"
+)]
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -39,7 +42,11 @@ impl Timestamp {
 impl From<SystemTime> for Timestamp {
     /// Times before 1970 become 1970.
     fn from(time: SystemTime) -> Self {
-        Self(time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs())
+        Self(
+            time.duration_since(UNIX_EPOCH)
+                .unwrap_or_default()
+                .as_secs(),
+        )
     }
 }
 
@@ -60,7 +67,10 @@ pub enum Clock {
 impl Clock {
     /// A simulated clock that says `anchor` now and follows tokio's clock.
     pub fn simulated(anchor: Timestamp) -> Self {
-        Self::Simulated { anchor, since: tokio::time::Instant::now() }
+        Self::Simulated {
+            anchor,
+            since: tokio::time::Instant::now(),
+        }
     }
 
     /// The time, in whole seconds.

@@ -95,7 +95,9 @@ pub struct Ask {
 impl Ask {
     /// The one path that matching, key and forwarding see.
     pub fn path(&self) -> &str {
-        self.rewritten.as_deref().unwrap_or_else(|| self.target.path())
+        self.rewritten
+            .as_deref()
+            .unwrap_or_else(|| self.target.path())
     }
 
     /// The query as sent, without its `?`; `None` and empty mean the same.

@@ -79,7 +79,10 @@ impl PathPattern {
         if !literal.is_empty() {
             parts.push(Part::Text(literal.into()));
         }
-        Ok(Self { text: text.into(), parts: parts.into() })
+        Ok(Self {
+            text: text.into(),
+            parts: parts.into(),
+        })
     }
 
     /// The pattern as written.
@@ -109,7 +112,9 @@ impl PathPattern {
             match (matched, retry) {
                 (Some(remaining), _) => (at, rest) = (at + 1, remaining),
                 (None, Some((after, from))) => {
-                    let Some(further) = skip_one(from) else { return false };
+                    let Some(further) = skip_one(from) else {
+                        return false;
+                    };
                     retry = Some((after, further));
                     (at, rest) = (after, further);
                 }
@@ -162,29 +167,53 @@ mod tests {
 
     #[test]
     fn a_star_is_any_characters_with_slashes() {
-        check("a*.jpg", &["/apple.jpg", "/abra/cadabra/magic.jpg", "/a.jpg"], &["/b/apple.jpg"]);
+        check(
+            "a*.jpg",
+            &["/apple.jpg", "/abra/cadabra/magic.jpg", "/a.jpg"],
+            &["/b/apple.jpg"],
+        );
         check("*.doc*", &["/x.doc", "/x.docx", "/x.docm"], &["/x.do"]);
-        check("images/*.jpg", &["/images/x.jpg", "/images/product1/x.jpg"], &["/images/x.jpeg"]);
+        check(
+            "images/*.jpg",
+            &["/images/x.jpg", "/images/product1/x.jpg"],
+            &["/images/x.jpeg"],
+        );
         check("*", &["/", "/a/b"], &[]);
     }
 
     #[test]
     fn a_question_mark_is_one_character() {
-        check("a??.jpg", &["/ant.jpg", "/abe.jpg"], &["/ab.jpg", "/abcd.jpg"]);
+        check(
+            "a??.jpg",
+            &["/ant.jpg", "/abe.jpg"],
+            &["/ab.jpg", "/abcd.jpg"],
+        );
         check("/caf?", &["/caf\u{e9}"], &["/caf"]);
     }
 
     #[test]
     fn the_whole_path_counts_and_so_does_case() {
-        check("/api/*", &["/api/", "/api/x"], &["/api", "/x/api/y", "/API/x"]);
+        check(
+            "/api/*",
+            &["/api/", "/api/x"],
+            &["/api", "/x/api/y", "/API/x"],
+        );
         check("/API/*", &["/API/x"], &["/api/x"]);
-        check("/search/pcp", &["/search/pcp"], &["/search/pcp/", "/search/pcpx"]);
+        check(
+            "/search/pcp",
+            &["/search/pcp"],
+            &["/search/pcp/", "/search/pcpx"],
+        );
     }
 
     #[test]
     fn the_leading_slash_is_optional() {
         check("images/*", &["/images/a"], &["/x/images/a"]);
-        check("*product.jpg", &["/product.jpg", "/a/product.jpg"], &["/product.jpeg"]);
+        check(
+            "*product.jpg",
+            &["/product.jpg", "/a/product.jpg"],
+            &["/product.jpeg"],
+        );
         check("?x", &["/x"], &["/ax"]);
     }
 
@@ -192,7 +221,10 @@ mod tests {
     fn impossible_patterns_are_refused() {
         assert_eq!(PathPattern::parse(""), Err(BadPattern::Empty));
         assert_eq!(PathPattern::parse("/a b"), Err(BadPattern::Character(' ')));
-        assert_eq!(PathPattern::parse(&"a".repeat(256)), Err(BadPattern::TooLong(256)));
+        assert_eq!(
+            PathPattern::parse(&"a".repeat(256)),
+            Err(BadPattern::TooLong(256))
+        );
     }
 
     #[test]

@@ -44,10 +44,16 @@ impl Route {
 impl Snapshot {
     /// Finds the behaviour for `path` on `host`.
     pub fn route(self: &Arc<Self>, host: &Host, path: &str) -> Routed {
-        let Some(distribution) = self.hosts.find(host) else { return Routed::NoSuchHost };
+        let Some(distribution) = self.hosts.find(host) else {
+            return Routed::NoSuchHost;
+        };
         let behaviours = &self.distributions[distribution].behaviours;
         match behaviours.iter().position(|one| one.path.matches(path)) {
-            Some(behaviour) => Routed::To(Route { site: self.clone(), distribution, behaviour }),
+            Some(behaviour) => Routed::To(Route {
+                site: self.clone(),
+                distribution,
+                behaviour,
+            }),
             None => Routed::NoSuchPath,
         }
     }
@@ -74,18 +80,32 @@ impl Hosts {
                 if alias.is_wildcard() {
                     hosts.wild.push((alias.clone(), index));
                 } else {
-                    hosts.exact.entry(alias.as_str().to_owned()).or_insert(index);
+                    hosts
+                        .exact
+                        .entry(alias.as_str().to_owned())
+                        .or_insert(index);
                 }
             }
         }
-        hosts.wild.sort_by_key(|(alias, _)| std::cmp::Reverse(alias.as_str().len()));
+        hosts
+            .wild
+            .sort_by_key(|(alias, _)| std::cmp::Reverse(alias.as_str().len()));
         hosts
     }
 
     /// The distribution that answers for `host`, as an index.
     pub fn find(&self, host: &Host) -> Option<usize> {
-        let exact = if self.exact.is_empty() { None } else { self.exact.get(host.as_str()) };
-        let wild = || self.wild.iter().find(|(alias, _)| alias.matches(host)).map(|(_, at)| at);
+        let exact = if self.exact.is_empty() {
+            None
+        } else {
+            self.exact.get(host.as_str())
+        };
+        let wild = || {
+            self.wild
+                .iter()
+                .find(|(alias, _)| alias.matches(host))
+                .map(|(_, at)| at)
+        };
         exact.or_else(wild).copied().or(self.rest)
     }
 }

@@ -1,0 +1,125 @@
+//! Taking connections from a listening socket.
+
+use std::{
+    future::poll_fn,
+    io,
+    net::SocketAddr,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    task::Poll,
+    time::Duration,
+};
+
+use tokio::{
+    net::{TcpListener, TcpStream},
+    select,
+    task::yield_now,
+    time::sleep,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Respond, Viewer,
+    conn::{Expected, connection},
+    roll::Roll,
+    workers::Shared,
+};
+use crate::policy::Scheme;
+
+/// How long nothing is accepted after the process ran out of what a connection
+/// takes (descriptors, memory). The kernel's queue holds viewers meanwhile.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
+
+/// What a listener speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// HTTP, either version, not encrypted.
+    Plain,
+}
+
+/// Where accepted connections go.
+#[derive(Clone)]
+pub(super) struct Door<R> {
+    pub(super) kind: Kind,
+    pub(super) respond: R,
+    pub(super) roll: Arc<Roll>,
+    pub(super) shared: Arc<Shared>,
+}
+
+impl<R: Respond> Door<R> {
+    /// Accepts until `stop`, then what the kernel had queued until then:
+    /// closing the socket would reset those.
+    pub(super) async fn stand(self, listener: TcpListener, stop: CancellationToken) {
+        let mut failed = false;
+        loop {
+            let accepted = select! {
+                biased;
+                () = stop.cancelled() => break,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, address)) => {
+                    failed = false;
+                    self.enter(stream, address);
+                }
+                Err(error) if is_the_viewers(&error) => {}
+                Err(error) => {
+                    // Once per row of failures: it may repeat four times a second.
+                    if !failed {
+                        tracing::warn!(%error, "cannot accept connections");
+                    }
+                    failed = true;
+                    select! { () = stop.cancelled() => break, () = sleep(ACCEPT_PAUSE) => {} }
+                }
+            }
+        }
+        // One turn of the runtime, so that it has heard of what is queued.
+        yield_now().await;
+        while let Some((stream, address)) = queued(&listener).await {
+            self.enter(stream, address);
+        }
+    }
+
+    fn enter(&self, stream: TcpStream, address: SocketAddr) {
+        if self.shared.open() >= self.shared.connections_max.load(Relaxed) {
+            self.roll.turned_away();
+            return;
+        }
+        let (expected, scheme) = match self.kind {
+            Kind::Plain => (Expected::Sniff, Scheme::Http),
+        };
+        let viewer = Viewer { address, scheme };
+        let place = self.roll.admit();
+        tokio::spawn(connection(
+            stream,
+            expected,
+            viewer,
+            self.respond.clone(),
+            place,
+        ));
+    }
+}
+
+async fn queued(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
+    poll_fn(|cx| {
+        Poll::Ready(match listener.poll_accept(cx) {
+            Poll::Ready(accepted) => accepted.ok(),
+            Poll::Pending => None,
+        })
+    })
+    .await
+}
+
+/// Whether one connection failed, rather than the socket or the process
+/// (accept(2): "already-pending network errors on the new socket").
+fn is_the_viewers(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::NetworkDown
+            | io::ErrorKind::Interrupted
+    )
+}

@@ -1,0 +1,214 @@
+//! One viewer's connection, from its first byte to its end.
+//!
+//! ```text
+//! opening ──first bytes──▶ HTTP/1 ──idle──▶ opening (parked) …
+//!    │                        └──upgrade──▶ whoever asked for it
+//!    └────────preface──────▶ HTTP/2
+//! ```
+//!
+//! While it is opening, a connection holds no buffer: hyper makes its own two
+//! (8 KiB each) only for one that talks. An HTTP/1 connection that falls idle
+//! is parked, which gives them back, so thousands of idle viewers cost little
+//! more than their sockets.
+
+use std::{
+    future::poll_fn,
+    pin::Pin,
+    sync::Arc,
+    task::{Poll, ready},
+};
+
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::{
+    Respond, Viewer,
+    layers::answer,
+    protocol::{self, Protocol},
+    roll::Place,
+    vitals::{Order, Stage},
+    wire::Wire,
+};
+
+/// Which HTTP the viewer is known to speak before it says anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// Either: HTTP/2 if it starts with HTTP/2's preface.
+    Sniff,
+    /// HTTP/1, as TLS negotiated.
+    Http1,
+    /// HTTP/2, as TLS negotiated.
+    Http2,
+}
+
+/// Serves one connection until it ends, over any stream of bytes.
+///
+/// Returns when the viewer left, an error or a deadline ended it, it was told
+/// to retire and has, or it was upgraded: then whoever asked for the upgrade
+/// holds the stream, and `place` with it. Deadlines come from the
+/// [`sweep`](crate::listen::sweep) of the roll that `place` belongs to. Dropping
+/// the future closes the connection.
+pub async fn connection<I, R>(io: I, expected: Expected, viewer: Viewer, respond: R, place: Place)
+where
+    I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    R: Respond,
+{
+    let mut wire = Wire::new(io, place);
+    let mut expected = expected;
+    while let Some(protocol) = opening(&mut wire, expected).await {
+        // Boxed, each of them: while a connection is opening or parked, this
+        // future is all there is of it.
+        match protocol {
+            Protocol::Http1 => match Box::pin(http1(wire, viewer, respond.clone())).await {
+                Some(parked) => wire = parked,
+                None => return,
+            },
+            Protocol::Http2 => return Box::pin(http2(wire, viewer, respond)).await,
+        }
+        expected = Expected::Http1;
+    }
+}
+
+/// Waits for the first bytes; `None` if the connection should end instead.
+async fn opening<I: AsyncRead + Unpin>(wire: &mut Wire<I>, expected: Expected) -> Option<Protocol> {
+    poll_fn(|cx| {
+        loop {
+            if let Some(protocol) = protocol::protocol(expected, wire.ahead()) {
+                return Poll::Ready(Some(protocol));
+            }
+            match wire.vitals().order() {
+                Order::Serve => {}
+                Order::Park => wire.vitals().parked(),
+                // Bytes that have come but were not read count as a request.
+                Order::Retire if wire.ahead().is_empty() => {
+                    let _ = wire.poll_look_ahead(cx);
+                    return Poll::Ready(protocol::protocol(expected, wire.ahead()));
+                }
+                Order::Retire => {}
+                Order::Cut => return Poll::Ready(None),
+            }
+            match ready!(wire.poll_look_ahead(cx)) {
+                Ok(0) | Err(_) => return Poll::Ready(None),
+                Ok(_) => {}
+            }
+        }
+    })
+    .await
+}
+
+/// Speaks HTTP/1; the stream again when the connection was parked.
+async fn http1<I, R>(wire: Wire<I>, viewer: Viewer, respond: R) -> Option<Wire<I>>
+where
+    I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    R: Respond,
+{
+    let vitals = Arc::clone(wire.place().vitals());
+    let roll = Arc::clone(wire.place().roll());
+    vitals.enter(Stage::Http1);
+    let service = {
+        let vitals = Arc::clone(&vitals);
+        service_fn(move |request| {
+            answer(
+                respond.clone(),
+                request,
+                viewer,
+                Arc::clone(&vitals),
+                Arc::clone(&roll),
+            )
+        })
+    };
+    // Told before it began: it answers what was read ahead, and that only.
+    // (A graceful shutdown would close it, since hyper has not seen those bytes.)
+    let mut told = vitals.order() >= Order::Retire;
+    let mut http = protocol::http1()
+        .keep_alive(!told)
+        .serve_connection(TokioIo::new(wire), service)
+        .with_upgrades();
+    let end = poll_fn(|cx| {
+        match vitals.order() {
+            Order::Serve => {}
+            Order::Park if vitals.may_park() => return Poll::Ready(End::Park),
+            Order::Park => vitals.parked(),
+            Order::Retire if !told => {
+                told = true;
+                Pin::new(&mut http).graceful_shutdown();
+            }
+            Order::Retire => {}
+            Order::Cut => return Poll::Ready(End::Cut),
+        }
+        Pin::new(&mut http).poll(cx).map(End::Over)
+    })
+    .await;
+    match end {
+        End::Park => {
+            let parts = http.into_parts()?;
+            let mut wire = parts.io.into_inner();
+            vitals.enter(Stage::Opening);
+            vitals.parked();
+            if !parts.read_buf.is_empty() {
+                vitals.head_begun();
+                wire.give_back(&parts.read_buf);
+            }
+            Some(wire)
+        }
+        End::Cut => None,
+        End::Over(result) => {
+            over(result);
+            // If the stream lives on, it is somebody else's and not HTTP.
+            vitals.enter(Stage::Upgraded);
+            None
+        }
+    }
+}
+
+/// Speaks HTTP/2.
+async fn http2<I, R>(wire: Wire<I>, viewer: Viewer, respond: R)
+where
+    I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    R: Respond,
+{
+    let vitals = Arc::clone(wire.place().vitals());
+    let roll = Arc::clone(wire.place().roll());
+    vitals.enter(Stage::Http2);
+    let service = {
+        let vitals = Arc::clone(&vitals);
+        service_fn(move |request| {
+            answer(
+                respond.clone(),
+                request,
+                viewer,
+                Arc::clone(&vitals),
+                Arc::clone(&roll),
+            )
+        })
+    };
+    let mut http = protocol::http2().serve_connection(TokioIo::new(wire), service);
+    let mut told = false;
+    poll_fn(|cx| {
+        match vitals.order() {
+            Order::Serve => {}
+            Order::Park => vitals.parked(),
+            Order::Retire if !told => {
+                told = true;
+                Pin::new(&mut http).graceful_shutdown();
+            }
+            Order::Retire => {}
+            Order::Cut => return Poll::Ready(()),
+        }
+        Pin::new(&mut http).poll(cx).map(over)
+    })
+    .await;
+}
+
+enum End {
+    Park,
+    Cut,
+    Over(hyper::Result<()>),
+}
+
+fn over(result: hyper::Result<()>) {
+    if let Err(error) = result {
+        tracing::debug!(%error, "connection ended");
+    }
+}

@@ -1,0 +1,184 @@
+//! The rim around every answer: a panic ends one connection, and what is in
+//! flight is counted until its last byte was handed over.
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, StatusCode, Version, header};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use pin_project_lite::pin_project;
+
+use super::{
+    Respond, Viewer,
+    roll::Roll,
+    vitals::{RequestBody, Vitals},
+};
+
+/// What a viewer gets instead of an answer that panicked.
+const INTERNAL: &[u8] = br#"{"error":"internal"}"#;
+
+/// Asks `respond`, under the rim. Counted as in flight from now on, until the
+/// answer's body has ended or was dropped.
+pub(super) fn answer<R: Respond>(
+    respond: R,
+    request: Request<Incoming>,
+    viewer: Viewer,
+    vitals: Arc<Vitals>,
+    roll: Arc<Roll>,
+) -> impl Future<Output = Result<Response<Answer<R::Body>>, Infallible>> + Send {
+    let flight = Flight::begin(vitals, request.body());
+    let version = request.version();
+    async move {
+        let caught = Caught {
+            future: async move { respond.respond(request, viewer).await },
+        };
+        Ok(match caught.await {
+            Ok(response) => response.map(|body| Answer::Given { body, flight }),
+            Err(Panicked) => {
+                roll.panicked();
+                tracing::error!("a request's answer panicked");
+                internal(version, flight)
+            }
+        })
+    }
+}
+
+fn internal<B>(version: Version, flight: Flight) -> Response<Answer<B>> {
+    let bytes = Some(Bytes::from_static(INTERNAL));
+    let mut response = Response::new(Answer::Internal { bytes, flight });
+    *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+    let fields = response.headers_mut();
+    fields.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
+    fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // HTTP/2 has no such field, and there only the stream ends.
+    if version < Version::HTTP_2 {
+        fields.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+/// One request under way; ends when dropped.
+pub(super) struct Flight {
+    vitals: Arc<Vitals>,
+    untaken: bool,
+}
+
+impl Flight {
+    fn begin(vitals: Arc<Vitals>, body: &Incoming) -> Self {
+        vitals.begin(if body.is_end_stream() {
+            RequestBody::None
+        } else {
+            body.size_hint()
+                .exact()
+                .map_or(RequestBody::Chunked, RequestBody::Sized)
+        });
+        Self {
+            vitals,
+            untaken: false,
+        }
+    }
+
+    fn gave(&mut self) {
+        if !self.untaken {
+            self.untaken = true;
+            self.vitals.untaken();
+        }
+    }
+
+    fn asked(&mut self) {
+        if self.untaken {
+            self.untaken = false;
+            self.vitals.taken();
+        }
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        self.asked();
+        self.vitals.end();
+    }
+}
+
+pin_project! {
+    /// An answer's body, in flight.
+    #[project = AnswerParts]
+    pub(super) enum Answer<B> {
+        Given { #[pin] body: B, flight: Flight },
+        Internal { bytes: Option<Bytes>, flight: Flight },
+    }
+}
+
+impl<B: Body<Data = Bytes>> Body for Answer<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        match self.project() {
+            AnswerParts::Given { body, flight } => {
+                flight.asked();
+                let frame = body.poll_frame(cx);
+                if let Poll::Ready(Some(Ok(_))) = &frame {
+                    flight.gave();
+                }
+                frame
+            }
+            AnswerParts::Internal { bytes, .. } => {
+                Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes))))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Given { body, .. } => body.is_end_stream(),
+            Self::Internal { bytes, .. } => bytes.is_none(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Given { body, .. } => body.size_hint(),
+            Self::Internal { bytes, .. } => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64)
+            }
+        }
+    }
+}
+
+pin_project! {
+    /// A future whose panic is an outcome.
+    struct Caught<F> {
+        #[pin]
+        future: F,
+    }
+}
+
+struct Panicked;
+
+impl<F: Future> Future for Caught<F> {
+    type Output = Result<F::Output, Panicked>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let future = self.project().future;
+        // Safe to look at afterwards: it is not polled again, only dropped.
+        match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
+            Ok(poll) => poll.map(Ok),
+            Err(_) => Poll::Ready(Err(Panicked)),
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Viewers' connections: from a socket to requests that somebody answers.
+//!
+//! [`Workers`] are threads that share nothing on the way of a request. Each has
+//! a single-threaded runtime and a listening socket of its own for every
+//! address (`SO_REUSEPORT`), so the kernel spreads connections and nobody
+//! steals tasks. A [`connection`] finds out which HTTP it speaks, lets hyper
+//! speak it, and hands each request to a [`Respond`].
+//!
+//! What may wait has a bound, and no bound costs a request anything: there are
+//! no timers per connection. I/O and requests count what happens in the
+//! connection's vitals, and a [`sweep`] per worker looks at all of them twice a
+//! second and closes what is overdue.
+//!
+//! | bound | where |
+//! |---|---|
+//! | first byte, whole head, idle time | [`Bounds`], live |
+//! | a viewer that stops reading, or stops sending a body | `overdue.rs` |
+//! | bytes of a head, streams, reset floods | `protocol.rs` |
+//! | open connections | [`CONNECTIONS_MAX`] |
+//! | draining | the deadline given to [`Workers::drain`] |
+//!
+//! Only this module and `origin` know sockets, and nothing above this floor
+//! knows which version of HTTP a viewer speaks.
+
+use std::{error::Error, future::Future, net::SocketAddr, time::Duration};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use hyper::body::Incoming;
+
+use crate::policy::Scheme;
+
+mod accept;
+mod conn;
+mod layers;
+mod overdue;
+mod protocol;
+mod roll;
+mod socket;
+mod sweep;
+mod vitals;
+mod wire;
+mod worker;
+mod workers;
+
+pub use conn::{Expected, connection};
+pub use roll::{Place, Roll, Tally};
+pub use sweep::{LiveBounds, sweep};
+pub use workers::{CONNECTIONS_MAX, Workers};
+
+/// Answers requests. One value per worker; it is cloned for every request, so
+/// it is an `Arc` or as small.
+pub trait Respond: Clone + Send + Sync + 'static {
+    /// The answer's body. An error breaks the answer off where it is.
+    type Body: http_body::Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>
+        + Send
+        + 'static;
+
+    /// The answer to one request.
+    ///
+    /// Dropped when the viewer leaves before the answer's head; afterwards the
+    /// body is dropped instead. A panic becomes a 500 and ends the connection.
+    fn respond(
+        &self,
+        request: Request<Incoming>,
+        viewer: Viewer,
+    ) -> impl Future<Output = Response<Self::Body>> + Send;
+}
+
+/// Who asks, as far as the connection knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Viewer {
+    /// The other end of the connection.
+    pub address: SocketAddr,
+    /// How it speaks to us.
+    pub scheme: Scheme,
+}
+
+/// How long viewers may take; follows a reload.
+///
+/// Deadlines are looked at twice a second: never early, late by a second at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// For the first byte of a connection, and for a whole head from its first byte.
+    pub header_timeout: Duration,
+    /// Between the end of an answer and the first byte of the next request.
+    pub idle_timeout: Duration,
+}
+
+impl Default for Bounds {
+    /// 10 s for a head, 60 s between requests.
+    fn default() -> Self {
+        Self {
+            header_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(60),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,75 @@
+//! Listening sockets that share an address.
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+};
+
+use socket2::{Domain, Socket, Type};
+
+/// Connections the kernel keeps for us while a worker is busy; it lowers this
+/// to `net.core.somaxconn`, which is 4,096 on current Linux.
+const BACKLOG: i32 = 4096;
+
+/// `count` sockets that listen on one address; none listens before all are bound.
+///
+/// Port 0 takes a free port, the same for all. The error names the address and
+/// what is wrong with it.
+pub(super) fn listeners(address: SocketAddr, count: usize) -> io::Result<Vec<TcpListener>> {
+    bind_all(address, count).map_err(|error| explain(address, &error))
+}
+
+fn bind_all(address: SocketAddr, count: usize) -> io::Result<Vec<TcpListener>> {
+    if address.port() != 0 {
+        // With `SO_REUSEPORT` another process of the same user that set it too
+        // would silently share our connections. A socket that did not set it
+        // cannot be bound beside a listening one.
+        bind(address, Sharing::Alone)?;
+    }
+    let mut sockets = Vec::with_capacity(count);
+    let mut address = address;
+    for _ in 0..count {
+        let socket = bind(address, Sharing::Shared)?;
+        if let Some(bound) = socket.local_addr()?.as_socket() {
+            address = bound;
+        }
+        sockets.push(socket);
+    }
+    for socket in &sockets {
+        socket.listen(BACKLOG)?;
+    }
+    Ok(sockets.into_iter().map(TcpListener::from).collect())
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sharing {
+    Alone,
+    Shared,
+}
+
+fn bind(address: SocketAddr, sharing: Sharing) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    socket.set_reuse_address(true)?;
+    if sharing == Sharing::Shared {
+        socket.set_reuse_port(true)?;
+    }
+    // Accepted sockets inherit it: no system call per connection.
+    socket.set_tcp_nodelay(true)?;
+    if address.is_ipv6() {
+        // `[::]` means every address, as operators expect of it.
+        socket.set_only_v6(false)?;
+    }
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+fn explain(address: SocketAddr, error: &io::Error) -> io::Error {
+    let what = match error.kind() {
+        io::ErrorKind::AddrInUse => "already in use".to_owned(),
+        io::ErrorKind::AddrNotAvailable => "not an address of this machine".to_owned(),
+        io::ErrorKind::PermissionDenied => "not permitted to listen there".to_owned(),
+        _ => error.to_string(),
+    };
+    io::Error::new(error.kind(), format!("address {address}: {what}"))
+}

@@ -1,0 +1,108 @@
+//! The one timer of a worker: looks at every connection twice a second.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    task::yield_now,
+    time::{MissedTickBehavior, interval},
+};
+
+use super::{
+    Bounds,
+    overdue::{SWEEP_EVERY, Tick, Watch, overdue},
+    roll::Roll,
+    vitals::Order,
+};
+
+/// Connections looked at before others get a turn: about 0.1 ms.
+const LOOKS_MAX: usize = 1024;
+
+/// Bounds that a reload may change while connections are open.
+#[derive(Debug)]
+pub struct LiveBounds {
+    header_ms: AtomicU64,
+    idle_ms: AtomicU64,
+}
+
+impl LiveBounds {
+    /// Starts with `bounds`.
+    pub fn new(bounds: Bounds) -> Self {
+        let live = Self {
+            header_ms: AtomicU64::new(0),
+            idle_ms: AtomicU64::new(0),
+        };
+        live.set(bounds);
+        live
+    }
+
+    /// From the next sweep on, also for connections that are open.
+    pub fn set(&self, bounds: Bounds) {
+        self.header_ms.store(millis(bounds.header_timeout), Relaxed);
+        self.idle_ms.store(millis(bounds.idle_timeout), Relaxed);
+    }
+
+    fn now(&self) -> Bounds {
+        Bounds {
+            header_timeout: Duration::from_millis(self.header_ms.load(Relaxed)),
+            idle_timeout: Duration::from_millis(self.idle_ms.load(Relaxed)),
+        }
+    }
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Closes what is overdue among `roll`'s connections, for ever; dropping it
+/// leaves them without deadlines.
+///
+/// Time is the number of sweeps, not what a clock says: when a worker stood
+/// still for a minute, no viewer is blamed for that minute.
+pub async fn sweep(roll: Arc<Roll>, bounds: Arc<LiveBounds>) {
+    let mut turns = interval(SWEEP_EVERY);
+    turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut now = Tick::default();
+    loop {
+        turns.tick().await;
+        now = now.next();
+        let bounds = bounds.now();
+        let mut looked = 0;
+        while look_on(&roll, &mut looked, now, &bounds) {
+            yield_now().await;
+        }
+        roll.entries().retain(|watch| !watch.vitals().is_closed());
+    }
+}
+
+/// Looks at the next few connections; false when those were the last.
+fn look_on(roll: &Roll, looked: &mut usize, now: Tick, bounds: &Bounds) -> bool {
+    let mut watches = roll.entries();
+    let end = watches.len().min(*looked + LOOKS_MAX);
+    for watch in &mut watches[*looked..end] {
+        look(watch, now, bounds, roll);
+    }
+    *looked = end;
+    end < watches.len()
+}
+
+fn look(watch: &mut Watch, now: Tick, bounds: &Bounds, roll: &Roll) {
+    if watch.vitals().is_closed() {
+        return;
+    }
+    let facts = watch.look(now);
+    if let Some(why) = overdue(&facts, now, bounds) {
+        if watch.vitals().order() < why.order() {
+            roll.closed_overdue();
+            tracing::debug!(?why, "connection overdue");
+        }
+        watch.vitals().give(why.order());
+    } else if watch.is_for_parking(&facts, now) {
+        watch.vitals().give(Order::Park);
+    }
+}

@@ -1,0 +1,285 @@
+//! What happens on one connection, counted where it happens.
+//!
+//! The I/O wrapper and the requests write; the sweep reads, twice a second. No
+//! clock is read here: when something happened is known from which sweep saw
+//! it first. All stores are relaxed, since a count that is one sweep late is
+//! still right, and each field has one writer at a time.
+
+use std::{
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed},
+    },
+    task::Waker,
+};
+
+/// What a connection is, as far as deadlines are concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Which HTTP it speaks is not known, or it was parked.
+    Opening = 0,
+    /// HTTP/1.
+    Http1 = 1,
+    /// HTTP/2.
+    Http2 = 2,
+    /// No longer HTTP: a WebSocket, say.
+    Upgraded = 3,
+}
+
+/// What a connection is told to do. A later one overrules an earlier one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Order {
+    /// Go on.
+    Serve = 0,
+    /// Give the buffers back if nothing is under way.
+    Park = 1,
+    /// Finish what is under way, then close; close at once if nothing is.
+    Retire = 2,
+    /// Close now.
+    Cut = 3,
+}
+
+/// The request body that is being read, as far as it can be known from outside.
+const BODY_NONE: u64 = 0;
+const BODY_CHUNKED: u64 = u64::MAX;
+
+/// One connection's counters and flags.
+#[derive(Debug, Default)]
+pub(super) struct Vitals {
+    order: AtomicU8,
+    stage: AtomicU8,
+    waker: Mutex<Option<Waker>>,
+    closed: AtomicBool,
+
+    /// Requests whose head was complete.
+    requests: AtomicU32,
+    /// Of those, the ones whose answer has not ended.
+    in_flight: AtomicU32,
+    /// Of those, the ones whose answer waits for the viewer to take what there is.
+    untaken: AtomicU32,
+
+    /// Bytes from the viewer.
+    received: AtomicU64,
+    /// Bytes to the viewer.
+    sent: AtomicU64,
+    /// The last read found nothing.
+    read_waits: AtomicBool,
+    /// The last write could not write everything.
+    write_waits: AtomicBool,
+    /// Bytes came since the last request ended: a head has begun.
+    head_begun: AtomicBool,
+    /// `received` before the last read that may have completed a head.
+    head_read_at: AtomicU64,
+    /// The last byte read.
+    last_byte: AtomicU8,
+    /// The least `received` at which the body can be complete, or one of the two above.
+    body_ends: AtomicU64,
+}
+
+impl Vitals {
+    /// What to do now.
+    pub(super) fn order(&self) -> Order {
+        match self.order.load(Relaxed) {
+            0 => Order::Serve,
+            1 => Order::Park,
+            2 => Order::Retire,
+            _ => Order::Cut,
+        }
+    }
+
+    /// Gives an order and wakes the connection to see it.
+    pub(super) fn give(&self, order: Order) {
+        let before = self.order.fetch_max(order as u8, Relaxed);
+        if before < order as u8 {
+            let waker = self
+                .waker
+                .lock()
+                .unwrap_or_else(|poisoned| poisoned.into_inner())
+                .clone();
+            if let Some(waker) = waker {
+                waker.wake();
+            }
+        }
+    }
+
+    /// Parked, or found that it cannot be: what was ordered since stands.
+    pub(super) fn parked(&self) {
+        let park = Order::Park as u8;
+        let _ = self
+            .order
+            .compare_exchange(park, Order::Serve as u8, Relaxed, Relaxed);
+    }
+
+    /// Who is woken by an order; replaces the one before.
+    pub(super) fn wake_by(&self, waker: &Waker) {
+        *self
+            .waker
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(waker.clone());
+    }
+
+    pub(super) fn stage(&self) -> Stage {
+        match self.stage.load(Relaxed) {
+            0 => Stage::Opening,
+            1 => Stage::Http1,
+            2 => Stage::Http2,
+            _ => Stage::Upgraded,
+        }
+    }
+
+    pub(super) fn enter(&self, stage: Stage) {
+        self.stage.store(stage as u8, Relaxed);
+    }
+
+    /// The connection is gone; nothing is written any more.
+    pub(super) fn close(&self) {
+        self.closed.store(true, Relaxed);
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Relaxed)
+    }
+
+    /// A read ended: `bytes` of which `last` is the last one.
+    pub(super) fn read(&self, bytes: usize, last: u8) {
+        let received = self.received.load(Relaxed);
+        // While a request is in flight, what comes is its body.
+        if self.in_flight.load(Relaxed) == 0 {
+            self.head_begun.store(true, Relaxed);
+            self.head_read_at.store(received, Relaxed);
+        }
+        self.received.store(received + bytes as u64, Relaxed);
+        self.last_byte.store(last, Relaxed);
+        self.read_waits.store(false, Relaxed);
+    }
+
+    /// A read found nothing.
+    pub(super) fn read_waits(&self) {
+        self.read_waits.store(true, Relaxed);
+    }
+
+    /// The parser gave back bytes of a head it had begun.
+    pub(super) fn head_begun(&self) {
+        self.head_begun.store(true, Relaxed);
+    }
+
+    /// A write took `bytes`.
+    pub(super) fn wrote(&self, bytes: usize) {
+        self.sent
+            .store(self.sent.load(Relaxed) + bytes as u64, Relaxed);
+        self.write_waits.store(false, Relaxed);
+    }
+
+    /// Everything written so far has left.
+    pub(super) fn flushed(&self) {
+        self.write_waits.store(false, Relaxed);
+    }
+
+    /// A write found no room.
+    pub(super) fn write_waits(&self) {
+        self.write_waits.store(true, Relaxed);
+    }
+
+    /// A request's head is complete.
+    pub(super) fn begin(&self, body: RequestBody) {
+        let ends = match body {
+            RequestBody::None => BODY_NONE,
+            RequestBody::Chunked => BODY_CHUNKED,
+            // The last read completed the head, so at least one byte of it was
+            // the head's; which others were is hyper's secret. The bound is too
+            // low by a head's length at most, never too high.
+            RequestBody::Sized(length) => self
+                .head_read_at
+                .load(Relaxed)
+                .saturating_add(1)
+                .saturating_add(length),
+        };
+        self.body_ends.store(ends, Relaxed);
+        self.head_begun.store(false, Relaxed);
+        self.requests
+            .store(self.requests.load(Relaxed).wrapping_add(1), Relaxed);
+        self.in_flight.fetch_add(1, Relaxed);
+    }
+
+    /// A request's answer has ended.
+    pub(super) fn end(&self) {
+        self.in_flight.fetch_sub(1, Relaxed);
+    }
+
+    /// An answer gave bytes and was not asked for more yet.
+    pub(super) fn untaken(&self) {
+        self.untaken.fetch_add(1, Relaxed);
+    }
+
+    /// It was asked for more, or ended.
+    pub(super) fn taken(&self) {
+        self.untaken.fetch_sub(1, Relaxed);
+    }
+
+    /// Nothing is under way on an HTTP/1 connection, and hyper holds nothing of
+    /// it but perhaps the beginning of a head.
+    ///
+    /// Never true right after a request with a body: somebody may still be
+    /// reading that one after the answer, and its rest must not be taken for a
+    /// request.
+    pub(super) fn may_park(&self) -> bool {
+        self.stage() == Stage::Http1
+            && self.requests.load(Relaxed) > 0
+            && self.in_flight.load(Relaxed) == 0
+            && !self.write_waits.load(Relaxed)
+            && self.body_ends.load(Relaxed) == BODY_NONE
+    }
+
+    /// What the sweep compares with what it saw before.
+    pub(super) fn look(&self) -> Look {
+        let in_flight = self.in_flight.load(Relaxed);
+        let received = self.received.load(Relaxed);
+        Look {
+            stage: self.stage(),
+            order: self.order(),
+            requests: self.requests.load(Relaxed),
+            in_flight,
+            received,
+            sent: self.sent.load(Relaxed),
+            head_begun: self.head_begun.load(Relaxed),
+            waits_for_taker: self.write_waits.load(Relaxed)
+                || (in_flight > 0 && self.untaken.load(Relaxed) >= in_flight),
+            waits_for_body: in_flight > 0
+                && self.read_waits.load(Relaxed)
+                && match self.body_ends.load(Relaxed) {
+                    BODY_NONE => false,
+                    // A complete chunked body ends in a line break.
+                    BODY_CHUNKED => self.last_byte.load(Relaxed) != b'\n',
+                    ends => received < ends,
+                },
+        }
+    }
+}
+
+/// Whether a request has a body, and what its head says of the length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RequestBody {
+    /// It has none.
+    None,
+    /// `Content-Length`, in bytes.
+    Sized(u64),
+    /// Its end is where it ends.
+    Chunked,
+}
+
+/// One look at a connection's vitals.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Look {
+    pub(super) stage: Stage,
+    pub(super) order: Order,
+    pub(super) requests: u32,
+    pub(super) in_flight: u32,
+    pub(super) received: u64,
+    pub(super) sent: u64,
+    pub(super) head_begun: bool,
+    /// There is something for the viewer, and it does not take it. False as
+    /// long as one answer of several still waits for somebody else.
+    pub(super) waits_for_taker: bool,
+    /// A request's body is certainly incomplete, and somebody waits for it.
+    pub(super) waits_for_body: bool,
+}

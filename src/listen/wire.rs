@@ -1,0 +1,194 @@
+//! A connection's byte stream, watched.
+//!
+//! Every read and write passes here, is counted in the connection's vitals, and
+//! is refused once the connection has been cut, whoever holds the stream then:
+//! hyper, or the two ends of an upgraded connection. Nothing is copied, but for
+//! the bytes that were read before it was known who would parse them.
+
+use std::{
+    io,
+    mem::MaybeUninit,
+    pin::Pin,
+    task::{Context, Poll, Waker, ready},
+};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::{
+    roll::Place,
+    vitals::{Order, Vitals},
+};
+
+/// What one look ahead reads at most: what hyper reads first, so that a first
+/// request needs no second receive.
+const LOOK_AHEAD_MAX: usize = 8 * 1024;
+
+pub(super) struct Wire<I> {
+    io: I,
+    /// Read, but not handed on yet.
+    kept: Vec<u8>,
+    /// Of `kept`, how many were handed on.
+    replayed: usize,
+    place: Place,
+    /// Who the vitals wake; kept here to compare without a lock.
+    waker: Option<Waker>,
+}
+
+impl<I> Wire<I> {
+    pub(super) fn new(io: I, place: Place) -> Self {
+        Self {
+            io,
+            kept: Vec::new(),
+            replayed: 0,
+            place,
+            waker: None,
+        }
+    }
+
+    pub(super) fn vitals(&self) -> &Vitals {
+        self.place.vitals()
+    }
+
+    pub(super) fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// What was read ahead and not handed on.
+    pub(super) fn ahead(&self) -> &[u8] {
+        &self.kept[self.replayed..]
+    }
+
+    /// Takes back bytes that were handed on but not used: they come first again.
+    pub(super) fn give_back(&mut self, unused: &[u8]) {
+        if !unused.is_empty() {
+            self.kept.splice(..self.replayed, unused.iter().copied());
+            self.replayed = 0;
+        }
+    }
+
+    /// Lets orders wake this task, and refuses when the order is to be cut.
+    fn attend(&mut self, cx: &Context<'_>) -> io::Result<()> {
+        if self.vitals().order() == Order::Cut {
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
+        if !self
+            .waker
+            .as_ref()
+            .is_some_and(|waker| waker.will_wake(cx.waker()))
+        {
+            self.vitals().wake_by(cx.waker());
+            self.waker = Some(cx.waker().clone());
+        }
+        Ok(())
+    }
+}
+
+impl<I: AsyncRead + Unpin> Wire<I> {
+    /// Reads more ahead; zero bytes at the end of the stream.
+    ///
+    /// The buffer lives on the stack: a silent connection holds none.
+    pub(super) fn poll_look_ahead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut space = [const { MaybeUninit::<u8>::uninit() }; LOOK_AHEAD_MAX];
+        let mut buf = ReadBuf::uninit(&mut space);
+        ready!(self.poll_receive(cx, &mut buf))?;
+        self.kept.extend_from_slice(buf.filled());
+        Poll::Ready(Ok(buf.filled().len()))
+    }
+
+    fn poll_receive(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.attend(cx)?;
+        let before = buf.filled().len();
+        let result = Pin::new(&mut self.io).poll_read(cx, buf);
+        match &result {
+            Poll::Pending => self.vitals().read_waits(),
+            Poll::Ready(Ok(())) => {
+                if let [.., last] = &buf.filled()[before..] {
+                    self.vitals().read(buf.filled().len() - before, *last);
+                }
+            }
+            Poll::Ready(Err(_)) => {}
+        }
+        result
+    }
+}
+
+impl<I> Wire<I> {
+    fn count(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match &result {
+            Poll::Pending => self.vitals().write_waits(),
+            Poll::Ready(Ok(bytes)) => self.vitals().wrote(*bytes),
+            Poll::Ready(Err(_)) => {}
+        }
+        result
+    }
+}
+
+impl<I: AsyncRead + Unpin> AsyncRead for Wire<I> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.kept.is_empty() {
+            return this.poll_receive(cx, buf);
+        }
+        this.attend(cx)?;
+        let ahead = this.ahead();
+        let now = ahead.len().min(buf.remaining());
+        buf.put_slice(&ahead[..now]);
+        this.replayed += now;
+        if this.ahead().is_empty() {
+            this.kept = Vec::new();
+            this.replayed = 0;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<I: AsyncWrite + Unpin> AsyncWrite for Wire<I> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        this.attend(cx)?;
+        let result = Pin::new(&mut this.io).poll_write(cx, buf);
+        this.count(result)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        this.attend(cx)?;
+        let result = Pin::new(&mut this.io).poll_write_vectored(cx, bufs);
+        this.count(result)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let result = Pin::new(&mut this.io).poll_flush(cx);
+        if result.is_pending() {
+            this.vitals().write_waits();
+        } else {
+            this.vitals().flushed();
+        }
+        result
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,119 @@
+//! One worker: a thread, its runtime, and what it is told.
+
+use std::{collections::HashMap, io, net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::{
+    runtime::{Builder, Runtime},
+    sync::{mpsc, oneshot},
+    task::{JoinHandle, yield_now},
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Respond,
+    accept::{Door, Kind},
+    roll::Roll,
+    sweep::sweep,
+    workers::Shared,
+};
+
+/// Threads for blocking calls. A worker makes none of its own, but the system's
+/// resolver is one, and each runtime has its own pool (512 threads by default).
+const BLOCKING_THREADS_MAX: usize = 4;
+
+/// What a worker is told.
+pub(super) enum Command {
+    /// Accept here.
+    Open(SocketAddr, std::net::TcpListener),
+    /// Stop accepting here; answered when the socket is closed.
+    Close(SocketAddr, oneshot::Sender<()>),
+    /// Stop accepting, finish within that time; answered with how many were cut.
+    Drain(Duration, oneshot::Sender<usize>),
+}
+
+/// A runtime for one thread.
+pub(super) fn runtime() -> io::Result<Runtime> {
+    Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS_MAX)
+        .build()
+}
+
+/// A worker's own things.
+pub(super) struct Worker<R> {
+    pub(super) respond: R,
+    pub(super) roll: Arc<Roll>,
+    pub(super) shared: Arc<Shared>,
+}
+
+/// Somebody accepting.
+struct Standing {
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl<R: Respond> Worker<R> {
+    /// Obeys until it has drained, or nobody is left to command it: then what is
+    /// open is cut.
+    pub(super) async fn work(self, mut commands: mpsc::UnboundedReceiver<Command>) {
+        let sweeping = sweep(Arc::clone(&self.roll), Arc::clone(&self.shared.bounds));
+        tokio::spawn(sweeping);
+        let mut doors: HashMap<SocketAddr, Standing> = HashMap::new();
+        while let Some(command) = commands.recv().await {
+            match command {
+                Command::Open(address, listener) => match self.open(listener) {
+                    Ok(standing) => {
+                        doors.insert(address, standing);
+                    }
+                    Err(error) => tracing::error!(%address, %error, "cannot accept connections"),
+                },
+                Command::Close(address, closed) => {
+                    if let Some(standing) = doors.remove(&address) {
+                        standing.leave().await;
+                    }
+                    // Nobody waits for it: then nobody is told.
+                    let _ = closed.send(());
+                }
+                Command::Drain(within, drained) => {
+                    for (_, standing) in doors.drain() {
+                        standing.leave().await;
+                    }
+                    let _ = drained.send(self.drain(within).await);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn open(&self, listener: std::net::TcpListener) -> io::Result<Standing> {
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let door = Door {
+            kind: Kind::Plain,
+            respond: self.respond.clone(),
+            roll: Arc::clone(&self.roll),
+            shared: Arc::clone(&self.shared),
+        };
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(door.stand(listener, stop.clone()));
+        Ok(Standing { stop, task })
+    }
+
+    async fn drain(&self, within: Duration) -> usize {
+        // One turn of the runtime: a request that has arrived is read, and so
+        // its connection is not taken for an idle one.
+        yield_now().await;
+        if timeout(within, self.roll.retire()).await.is_ok() {
+            return 0;
+        }
+        self.roll.cut()
+    }
+}
+
+impl Standing {
+    async fn leave(self) {
+        self.stop.cancel();
+        // It panics only if the runtime is broken; the socket is closed then too.
+        let _ = self.task.await;
+    }
+}
