@@ -22,13 +22,13 @@
 //! Only this module and `origin` know sockets, and nothing above this floor
 //! knows which version of HTTP a viewer speaks.
 
-use std::{error::Error, future::Future, sync::Arc, time::Duration};
+use std::{error::Error, future::Future, net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::Incoming;
 
-use crate::serve::{Edge, ReplyBody, Responding, Viewer, respond};
+use crate::policy::Scheme;
 
 mod accept;
 mod conn;
@@ -67,17 +67,13 @@ pub trait Respond: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Response<Self::Body>> + Send;
 }
 
-impl Respond for Arc<Edge> {
-    type Body = ReplyBody;
-
-    fn respond(
-        &self,
-        request: Request<Incoming>,
-        viewer: Viewer,
-    ) -> impl Future<Output = Response<ReplyBody>> + Send {
-        let responding: Responding = respond(self, request, viewer);
-        responding
-    }
+/// Who asks, as far as the connection knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Viewer {
+    /// The other end of the connection.
+    pub address: SocketAddr,
+    /// How it speaks to us.
+    pub scheme: Scheme,
 }
 
 /// How long viewers may take; follows a reload.
@@ -100,3 +96,6 @@ impl Default for Bounds {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -84,6 +84,8 @@ pub(super) enum Why {
     Unsent,
     /// Told to close, nothing under way, and still there.
     Lingering,
+    /// Upgraded, and no byte either way.
+    Quiet,
 }
 
 impl Why {
@@ -91,9 +93,12 @@ impl Why {
     pub(super) fn order(self) -> Order {
         match self {
             Self::Idle => Order::Retire,
-            Self::Silent | Self::SlowHead | Self::Untaken | Self::Unsent | Self::Lingering => {
-                Order::Cut
-            }
+            Self::Silent
+            | Self::SlowHead
+            | Self::Untaken
+            | Self::Unsent
+            | Self::Lingering
+            | Self::Quiet => Order::Cut,
         }
     }
 }
@@ -102,11 +107,9 @@ impl Why {
 /// somebody other than its viewer is never overdue.
 pub(super) fn overdue(facts: &Facts, now: Tick, bounds: &Bounds) -> Option<Why> {
     let past = |since: Option<Tick>, span| since.is_some_and(|since| now.is_past(since, span));
-    let idle_max = match facts.stage {
-        Stage::Upgraded => UPGRADE_IDLE_MAX,
-        Stage::Opening | Stage::Http1 | Stage::Http2 => bounds.idle_timeout,
-    };
-    if past(facts.silent, bounds.header_timeout) {
+    if facts.stage == Stage::Upgraded {
+        past(facts.idle, UPGRADE_IDLE_MAX).then_some(Why::Quiet)
+    } else if past(facts.silent, bounds.header_timeout) {
         Some(Why::Silent)
     } else if past(facts.head, bounds.header_timeout) {
         Some(Why::SlowHead)
@@ -117,7 +120,7 @@ pub(super) fn overdue(facts: &Facts, now: Tick, bounds: &Bounds) -> Option<Why> 
     } else if past(facts.retiring, bounds.header_timeout) && past(facts.idle, bounds.header_timeout)
     {
         Some(Why::Lingering)
-    } else if facts.retiring.is_none() && past(facts.idle, idle_max) {
+    } else if facts.retiring.is_none() && past(facts.idle, bounds.idle_timeout) {
         Some(Why::Idle)
     } else {
         None

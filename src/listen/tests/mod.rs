@@ -1,0 +1,255 @@
+//! Whole connections over pipes, under simulated time.
+//!
+//! A pipe and the sweep are all there is: whenever nobody can go on, tokio's
+//! paused clock jumps to the next timer, so an hour passes in no time.
+
+mod deadlines;
+mod http1;
+mod http2;
+mod malformed;
+mod retire;
+
+use std::{
+    convert::Infallible,
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode, header};
+use http_body::{Body as _, Frame};
+use http_body_util::{BodyExt, Empty, Full, combinators::UnsyncBoxBody};
+use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, DuplexStream, copy_bidirectional, duplex, split},
+    sync::{Notify, watch},
+    time::{Instant, sleep},
+};
+
+use super::{Bounds, Expected, LiveBounds, Respond, Roll, Viewer, connection, sweep};
+use crate::{policy::Scheme, time::Clock};
+
+const PIPE: usize = 64 * 1024;
+
+/// A worker without a thread or a socket.
+struct House {
+    roll: Arc<Roll>,
+    bounds: Arc<LiveBounds>,
+    clinic: Clinic,
+}
+
+/// Answers by path.
+#[derive(Clone)]
+struct Clinic {
+    /// `/wait` answers once this is true.
+    released: watch::Sender<bool>,
+    /// Told what a body that was read after its answer consisted of.
+    read_later: watch::Sender<Option<usize>>,
+    /// Told when somebody waits.
+    waiting: Arc<Notify>,
+}
+
+impl House {
+    fn open() -> Self {
+        let roll = Arc::new(Roll::default());
+        let bounds = Arc::new(LiveBounds::new(Bounds::default()));
+        tokio::spawn(sweep(Arc::clone(&roll), Arc::clone(&bounds)));
+        let clinic = Clinic {
+            released: watch::Sender::new(false),
+            read_later: watch::Sender::new(None),
+            waiting: Arc::default(),
+        };
+        Self {
+            roll,
+            bounds,
+            clinic,
+        }
+    }
+
+    /// A viewer's end of a new connection.
+    fn connect(&self) -> DuplexStream {
+        self.connect_as(Expected::Sniff, PIPE)
+    }
+
+    fn connect_as(&self, expected: Expected, pipe: usize) -> DuplexStream {
+        let (viewers, ours) = duplex(pipe);
+        let viewer = Viewer {
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 50_000)),
+            scheme: Scheme::Http,
+        };
+        let place = self.roll.admit();
+        tokio::spawn(connection(
+            ours,
+            expected,
+            viewer,
+            self.clinic.clone(),
+            place,
+        ));
+        viewers
+    }
+
+    /// Waits until nobody is connected; how long that took.
+    async fn emptied(&self) -> Duration {
+        let start = now();
+        while self.roll.open() > 0 {
+            sleep(Duration::from_millis(10)).await;
+        }
+        now() - start
+    }
+}
+
+fn now() -> Instant {
+    Clock::System.instant()
+}
+
+/// What the viewer reads until its connection is closed, and after how long.
+async fn rest(viewer: &mut DuplexStream) -> (String, Duration) {
+    let start = now();
+    let mut bytes = Vec::new();
+    match viewer.read_to_end(&mut bytes).await {
+        Ok(_) => {}
+        Err(error) => assert_eq!(error.kind(), io::ErrorKind::BrokenPipe),
+    }
+    (String::from_utf8(bytes).unwrap(), now() - start)
+}
+
+/// Asks, and reads one answer whose body ends with `end`.
+async fn exchange(viewer: &mut DuplexStream, request: &str, end: &str) -> String {
+    viewer.write_all(request.as_bytes()).await.unwrap();
+    answer(viewer, end).await
+}
+
+async fn answer(viewer: &mut DuplexStream, end: &str) -> String {
+    let mut bytes = Vec::new();
+    while !bytes.ends_with(end.as_bytes()) {
+        let seen = String::from_utf8_lossy(&bytes).into_owned();
+        assert!(
+            viewer.read_buf(&mut bytes).await.unwrap() > 0,
+            "closed after {seen:?}"
+        );
+    }
+    String::from_utf8(bytes).unwrap()
+}
+
+#[track_caller]
+fn assert_within(took: Duration, from: u64, to: u64) {
+    let expected = Duration::from_secs(from)..=Duration::from_secs(to);
+    assert!(
+        expected.contains(&took),
+        "took {took:?}, wanted {expected:?}"
+    );
+}
+
+impl Respond for Clinic {
+    type Body = UnsyncBoxBody<Bytes, Infallible>;
+
+    async fn respond(&self, mut request: Request<Incoming>, _: Viewer) -> Response<Self::Body> {
+        let text = match request.uri().path() {
+            "/hello" => "hello".to_owned(),
+            "/wait" => {
+                self.waiting.notify_one();
+                self.released
+                    .subscribe()
+                    .wait_for(|released| *released)
+                    .await
+                    .unwrap();
+                "waited".to_owned()
+            }
+            "/echo" => {
+                let body = request.body_mut().collect().await.unwrap().to_bytes();
+                format!("{} bytes", body.len())
+            }
+            "/read-then-wait" => {
+                let body = request.body_mut().collect().await.unwrap().to_bytes();
+                self.waiting.notify_one();
+                self.released
+                    .subscribe()
+                    .wait_for(|released| *released)
+                    .await
+                    .unwrap();
+                format!("{} bytes", body.len())
+            }
+            "/read-later" => {
+                let told = self.read_later.clone();
+                tokio::spawn(async move {
+                    let (mut body, mut bytes) = (request.into_body(), 0);
+                    // Not until `None`: hyper 1.12 keeps the channel open after
+                    // the last byte when the answer was over before.
+                    while !body.is_end_stream() {
+                        bytes += body
+                            .frame()
+                            .await
+                            .unwrap()
+                            .unwrap()
+                            .data_ref()
+                            .unwrap()
+                            .len();
+                    }
+                    told.send_replace(Some(bytes));
+                });
+                "already".to_owned()
+            }
+            "/big" => "x".repeat(1 << 20),
+            "/endless" => return Response::new(Endless.boxed_unsync()),
+            "/panic" => panic!("as the test wanted"),
+            "/panic-later" => return Response::new(Panics.boxed_unsync()),
+            "/upgrade" => {
+                let upgraded = hyper::upgrade::on(&mut request);
+                tokio::spawn(async move {
+                    let mut stream = TokioIo::new(upgraded.await.unwrap());
+                    let (mut near, far) = duplex(1024);
+                    tokio::spawn(async move {
+                        let (mut read, mut write) = split(far);
+                        let _ = tokio::io::copy(&mut read, &mut write).await;
+                    });
+                    let _ = copy_bidirectional(&mut stream, &mut near).await;
+                });
+                let mut response = Response::new(Empty::new().boxed_unsync());
+                *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+                let fields = response.headers_mut();
+                fields.insert(header::UPGRADE, "echo".parse().unwrap());
+                fields.insert(header::CONNECTION, "upgrade".parse().unwrap());
+                return response;
+            }
+            other => format!("no {other}"),
+        };
+        Response::new(Full::new(Bytes::from(text)).boxed_unsync())
+    }
+}
+
+/// A body that panics when it is asked for.
+struct Panics;
+
+impl http_body::Body for Panics {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        panic!("as the test wanted")
+    }
+}
+
+/// A body that gives 16 KiB at a time, for ever, and never waits.
+struct Endless;
+
+impl http_body::Body for Endless {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(
+            &[b'x'; 16 * 1024],
+        )))))
+    }
+}
