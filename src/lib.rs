@@ -61,7 +61,6 @@ pub mod flight;
 pub mod listen;
 pub mod observe;
 pub mod origin;
-pub mod listen;
 pub mod policy;
 pub mod serve;
 pub mod site;

@@ -22,13 +22,13 @@
 //! Only this module and `origin` know sockets, and nothing above this floor
 //! knows which version of HTTP a viewer speaks.
 
-use std::{error::Error, future::Future, net::SocketAddr, time::Duration};
+use std::{error::Error, future::Future, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::Incoming;
 
-use crate::policy::Scheme;
+use crate::serve::{self, Edge, ReplyBody, Viewer};
 
 mod accept;
 mod conn;
@@ -67,13 +67,16 @@ pub trait Respond: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Response<Self::Body>> + Send;
 }
 
-/// Who asks, as far as the connection knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Viewer {
-    /// The other end of the connection.
-    pub address: SocketAddr,
-    /// How it speaks to us.
-    pub scheme: Scheme,
+impl Respond for Arc<Edge> {
+    type Body = ReplyBody;
+
+    fn respond(
+        &self,
+        request: Request<Incoming>,
+        viewer: Viewer,
+    ) -> impl Future<Output = Response<ReplyBody>> + Send {
+        serve::respond(self, request, viewer)
+    }
 }
 
 /// How long viewers may take; follows a reload.
