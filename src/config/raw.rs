@@ -96,6 +96,7 @@ tables! {
         methods: String,
         ttl: Ttl,
         request_directives: String,
+        targeted: Vec<At<String>>,
         stale: Stale,
         key: KeyParts,
         forward: Forward,

@@ -7,11 +7,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use smallvec::SmallVec;
 
 use super::{
+    Rules,
+    control::Control,
     reuse::Standing,
     storable::{self, WhyNot},
 };
 use crate::{
-    fields::{cache_control::Directives, date, forwarded, hop},
+    fields::{date, forwarded, hop},
     time::Timestamp,
 };
 
@@ -205,8 +207,8 @@ pub fn end_to_end(mut headers: HeaderMap, version: http::Version) -> HeaderMap {
 
 /// The fields that [`as_stored`] keeps out of the store though the origin meant them for
 /// the viewer whose request brought the response.
-pub fn kept_back(headers: &HeaderMap) -> HeaderMap {
-    let directives = Directives::parse(headers.get_all(header::CACHE_CONTROL));
+pub fn kept_back(headers: &HeaderMap, rules: &Rules) -> HeaderMap {
+    let directives = Control::of(headers, rules).directives;
     let mut kept_back = HeaderMap::new();
     for name in storable::withheld(&directives) {
         for value in headers.get_all(name) {
@@ -222,8 +224,8 @@ pub fn kept_back(headers: &HeaderMap) -> HeaderMap {
 /// "A recipient with a clock that receives a response message without a Date header field
 /// MUST record the time it was received and append a corresponding Date header field to the
 /// message's header section if it is cached or forwarded downstream" (RFC 9110 §6.6.1).
-pub fn as_stored(headers: &HeaderMap, received: Timestamp) -> HeaderMap {
-    let directives = Directives::parse(headers.get_all(header::CACHE_CONTROL));
+pub fn as_stored(headers: &HeaderMap, rules: &Rules, received: Timestamp) -> HeaderMap {
+    let directives = Control::of(headers, rules).directives;
     let mut stored = headers.clone();
     for name in storable::withheld(&directives) {
         stored.remove(name);
@@ -270,7 +272,7 @@ pub fn request_id(headers: &HeaderMap) -> Option<HeaderValue> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::tests::{NOW, ask, fields};
+    use crate::policy::tests::{NOW, ask, fields, rules};
 
     #[track_caller]
     fn check(status: CacheStatus, expected: &str) {
@@ -323,10 +325,10 @@ mod tests {
             "max-age=9, no-cache=\"set-cookie\", private=\"x-a\"",
         );
         let headers = fields(&[control, ("set-cookie", "a=1"), ("x-a", "1"), ("age", "5")]);
-        let stored = as_stored(&headers, NOW);
+        let stored = as_stored(&headers, &rules(), NOW);
         assert_eq!(stored.len(), 2);
         assert_eq!(stored["date"], "Sun, 22 Nov 2026 12:00:00 GMT");
-        let kept_back = kept_back(&headers);
+        let kept_back = kept_back(&headers, &rules());
         assert_eq!(
             (&kept_back["set-cookie"], kept_back.len()),
             (&headers["set-cookie"], 2)

@@ -6,14 +6,11 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, StatusCode, header};
+use http::{StatusCode, header};
 
-use super::{Rules, Ttls};
+use super::{Rules, Ttls, control::Control};
 use crate::{
-    fields::{
-        cache_control::{Directives, Scope},
-        date,
-    },
+    fields::{cache_control::Scope, date},
     time::Timestamp,
 };
 
@@ -76,10 +73,10 @@ const LIFETIME_SECONDS_MAX: u32 = (1 << 31) - 1;
 pub fn lifetime(
     rules: &Rules,
     status: StatusCode,
-    headers: &HeaderMap,
-    directives: &Directives,
+    control: &Control<'_>,
     received: Timestamp,
 ) -> Lifetime {
+    let directives = &control.directives;
     let ttl = &rules.ttl;
     let forbidden = directives.no_cache == Some(Scope::All)
         || directives.no_store && !directives.must_understand
@@ -87,10 +84,10 @@ pub fn lifetime(
     let overridden = forbidden && rules.relaxed.ttl_min_overrides_origin && !ttl.min.is_zero();
     let (fresh_for, source) = if overridden {
         (secs(ttl.min), Source::Override)
-    } else if let Some((named, source)) = explicit(headers, directives, received) {
+    } else if let Some((named, source)) = explicit(control, received) {
         (named.clamp(secs(ttl.min), secs(ttl.max)), source)
     } else {
-        implicit(ttl, status, headers, directives, received)
+        implicit(ttl, status, control, received)
     };
     // "A cache MUST NOT generate a stale response if it is prohibited by an explicit
     // in-protocol directive (e.g., by a no-cache response directive, a must-revalidate
@@ -117,11 +114,12 @@ pub fn lifetime(
 }
 
 /// What the origin itself says, by RFC 9111 §4.2.1's order.
-fn explicit(
-    headers: &HeaderMap,
-    directives: &Directives,
-    received: Timestamp,
-) -> Option<(u32, Source)> {
+fn explicit(control: &Control<'_>, received: Timestamp) -> Option<(u32, Source)> {
+    let Control {
+        directives,
+        headers,
+        ..
+    } = control;
     // "If the cache is shared and the s-maxage response directive is present, use its value, or"
     if let Some(seconds) = directives.s_maxage {
         return Some((seconds, Source::SMaxage));
@@ -129,6 +127,9 @@ fn explicit(
     // "If the max-age response directive is present, use its value, or"
     if let Some(seconds) = directives.max_age {
         return Some((seconds, Source::MaxAge));
+    }
+    if control.targeted {
+        return None;
     }
     // "If the Expires response header field is present, use its value minus the value of
     // the Date response header field"; an invalid one, or several, mean "a time in the past".
@@ -152,12 +153,11 @@ fn explicit(
 fn implicit(
     ttl: &Ttls,
     status: StatusCode,
-    headers: &HeaderMap,
-    directives: &Directives,
+    control: &Control<'_>,
     received: Timestamp,
 ) -> (u32, Source) {
     let code = status.as_u16();
-    if let Some(seconds) = heuristic(ttl, code, headers, directives, received) {
+    if let Some(seconds) = heuristic(ttl, code, control, received) {
         return (
             seconds.clamp(secs(ttl.min), secs(ttl.max)),
             Source::Heuristic,
@@ -178,21 +178,18 @@ fn implicit(
 
 /// "Although origin servers are encouraged to ... a cache MAY assign a heuristic
 /// expiration time when an explicit time is not specified" (§4.2.2).
-fn heuristic(
-    ttl: &Ttls,
-    code: u16,
-    headers: &HeaderMap,
-    directives: &Directives,
-    received: Timestamp,
-) -> Option<u32> {
+fn heuristic(ttl: &Ttls, code: u16, control: &Control<'_>, received: Timestamp) -> Option<u32> {
     let by_status = matches!(
         code,
         200 | 203 | 204 | 300 | 301 | 308 | 404 | 405 | 410 | 414 | 501
     );
-    if ttl.heuristic <= 0.0 || !(by_status || directives.public) {
+    if ttl.heuristic <= 0.0 || !(by_status || control.directives.public) {
         return None;
     }
-    let modified = date::parse(headers.get(header::LAST_MODIFIED)?.as_bytes(), received)?;
+    let modified = date::parse(
+        control.headers.get(header::LAST_MODIFIED)?.as_bytes(),
+        received,
+    )?;
     let since = f64::from(super::age::seconds(received, modified));
     // The product of a share in 0..=1 and a u32 is a u32.
     Some((since * ttl.heuristic.min(1.0)) as u32)
@@ -221,14 +218,8 @@ mod tests {
 
     fn of(rules: &Rules, status: u16, named: &[(&'static str, &str)]) -> Lifetime {
         let headers = fields(named);
-        let directives = Directives::parse(headers.get_all(header::CACHE_CONTROL));
-        lifetime(
-            rules,
-            StatusCode::from_u16(status).unwrap(),
-            &headers,
-            &directives,
-            NOW,
-        )
+        let control = Control::of(&headers, rules);
+        lifetime(rules, StatusCode::from_u16(status).unwrap(), &control, NOW)
     }
 
     #[track_caller]

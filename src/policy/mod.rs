@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | for the cache, for the origin, or answered here? | `intent` | CloudFront behaviours |
 //! | what identifies the answer? | `key` | RFC 9111 §2 |
+//! | whose directives count? | `control` | RFC 9213 |
 //! | may it be stored? | `storable` | RFC 9111 §3, §3.5 |
 //! | how long is it fresh, and usable when stale? | `lifetime` | RFC 9111 §4.2.1, RFC 5861 |
 //! | how old is it? | `age` | RFC 9111 §4.2.3 |
@@ -31,6 +32,7 @@ use crate::{fields::host::Host, time::Timestamp};
 
 pub mod age;
 pub mod answer;
+pub mod control;
 pub mod deliver;
 pub mod failover;
 pub mod forward;
@@ -119,6 +121,8 @@ pub struct Rules {
     pub ttl: Ttls,
     /// Whether the viewer's `Cache-Control` and `Pragma` count (RFC 9111 §5.2.1).
     pub request_directives: RequestDirectives,
+    /// Fields that replace `Cache-Control` for us, in order (RFC 9213).
+    pub targeted: Vec<HeaderName>,
     /// How long a stale response may serve when the origin names nothing.
     pub stale: Stale,
     /// What identifies an answer.
@@ -305,6 +309,7 @@ pub(crate) mod tests {
                 error: Duration::ZERO,
             },
             request_directives: RequestDirectives::Ignore,
+            targeted: Vec::new(),
             stale: Stale {
                 while_revalidate: Duration::ZERO,
                 if_error: Duration::ZERO,

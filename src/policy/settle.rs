@@ -4,6 +4,7 @@ use http::{HeaderMap, StatusCode, header};
 
 use super::{
     Ask, RequestDirectives, Rules, age,
+    control::Control,
     lifetime::{self, Lifetime, Source},
     reuse::{self, Standing},
     storable::{self, WhyNot},
@@ -127,7 +128,8 @@ pub fn meta(
     headers: &HeaderMap,
     times: Times,
 ) -> Result<Meta, WhyNot> {
-    let directives = Directives::parse(headers.get_all(header::CACHE_CONTROL));
+    let control = Control::of(headers, rules);
+    let directives = &control.directives;
     if rules.request_directives == RequestDirectives::Honour {
         // "The no-store request directive indicates that a cache MUST NOT store any part of
         // either this request or any response to it" (RFC 9111 §5.2.1.5).
@@ -136,8 +138,8 @@ pub fn meta(
             return Err(WhyNot::NoStore);
         }
     }
-    storable::storable(ask, rules, status, headers, &directives)?;
-    let lifetime = lifetime::lifetime(rules, status, headers, &directives, times.received);
+    storable::storable(ask, rules, status, &control)?;
+    let lifetime = lifetime::lifetime(rules, status, &control, times.received);
     let age_then = age::initial(headers, times.asked, times.received);
     if lifetime.source == Source::Nobody && !lifetime.always_validate {
         return Err(WhyNot::NoLifetime);

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderName, Method, StatusCode, header};
 
-use super::{Ask, Rules, Selection, Vary, variant};
+use super::{Ask, Rules, Selection, Vary, control::Control, variant};
 use crate::fields::cache_control::{Directives, Scope};
 
 /// Why a response is not stored.
@@ -112,9 +112,13 @@ pub fn storable(
     ask: &Ask,
     rules: &Rules,
     status: StatusCode,
-    headers: &HeaderMap,
-    directives: &Directives,
+    control: &Control<'_>,
 ) -> Result<(), WhyNot> {
+    let Control {
+        directives,
+        headers,
+        ..
+    } = control;
     // "the request method is understood by the cache;"
     if ask.method != Method::GET {
         return Err(WhyNot::Method);
@@ -143,7 +147,7 @@ pub fn storable(
     if matches!(status.as_u16(), 401 | 403 | 407) {
         return Err(WhyNot::AsksForCredentials);
     }
-    credentials(ask, rules, headers, directives)?;
+    credentials(ask, rules, control)?;
     if sets_cookie(headers, directives) && !rules.relaxed.store_set_cookie {
         return Err(WhyNot::SetCookie);
     }
@@ -153,12 +157,8 @@ pub fn storable(
 /// "if the cache is shared: the Authorization header field is not present in the
 /// request or a response directive is present that explicitly allows shared
 /// caching (see Section 3.5);" — and the same care for cookies.
-fn credentials(
-    ask: &Ask,
-    rules: &Rules,
-    headers: &HeaderMap,
-    directives: &Directives,
-) -> Result<(), WhyNot> {
+fn credentials(ask: &Ask, rules: &Rules, control: &Control<'_>) -> Result<(), WhyNot> {
+    let directives = &control.directives;
     if rules.relaxed.share_authorized {
         return Ok(());
     }
@@ -168,7 +168,7 @@ fn credentials(
     if ask.headers.contains_key(header::AUTHORIZATION) && !keyed && !leave {
         return Err(WhyNot::Authorization);
     }
-    let explicit = directives.has_lifetime() || headers.contains_key(header::EXPIRES) || leave;
+    let explicit = control.has_lifetime() || leave;
     if unkeyed_cookies(ask, rules) && !explicit {
         return Err(WhyNot::Cookie);
     }
@@ -226,9 +226,9 @@ mod tests {
 
     #[track_caller]
     fn check(ask: &Ask, rules: &Rules, status: u16, fields: HeaderMap, expected: Option<WhyNot>) {
-        let directives = Directives::parse(fields.get_all(header::CACHE_CONTROL));
+        let control = Control::of(&fields, rules);
         let status = StatusCode::from_u16(status).unwrap();
-        let seen = storable(ask, rules, status, &fields, &directives);
+        let seen = storable(ask, rules, status, &control);
         assert_eq!(seen.err(), expected, "{status} {fields:?}");
     }
 

@@ -232,8 +232,8 @@ impl Errand {
     /// Reads the body for the viewer, for those who come meanwhile, and for the store.
     async fn fill(&self, meta: Meta, headers: &HeaderMap, body: Received, told: &mut Told) {
         let (edge, way) = (&self.way.edge, &*self.way);
-        let kept_back = deliver::kept_back(headers);
-        let headers = deliver::as_stored(headers, meta.received);
+        let kept_back = deliver::kept_back(headers, way.rules());
+        let headers = deliver::as_stored(headers, way.rules(), meta.received);
         let charge = edge.store.charge(0);
         let shareable = reuse::shared(&meta, &way.ask, way.rules(), edge.clock.now());
         let (fill, writer) = Fill::new(meta, headers, charge, edge.store.clone());
@@ -273,7 +273,7 @@ impl Errand {
         told: &mut Told,
     ) {
         let (edge, way) = (&self.way.edge, &*self.way);
-        let headers = deliver::as_stored(&headers, times.received);
+        let headers = deliver::as_stored(&headers, way.rules(), times.received);
         let kept = meta.and_then(|meta| {
             let shareable = reuse::shared(&meta, &way.ask, way.rules(), times.received);
             let head = (meta, &headers);

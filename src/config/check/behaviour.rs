@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use http::HeaderName;
+
 use crate::{
     config::{
         check::{BehaviourPart, Check, names, origin::Seen, quoted},
@@ -20,6 +22,10 @@ use crate::{
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const TTL_MAX: Duration = Duration::from_secs(365 * DAY.as_secs());
 const STALE_IF_ERROR: Duration = Duration::from_secs(60 * 60);
+const TARGETED: [HeaderName; 2] = [
+    HeaderName::from_static("warmfront-cache-control"),
+    HeaderName::from_static("cdn-cache-control"),
+];
 
 impl Check<'_> {
     /// `None` when its path or origin could not be read.
@@ -111,6 +117,7 @@ impl Check<'_> {
             caching,
             ttl: self.ttl(raw.ttl.as_ref()),
             request_directives: self.word(directives, &directives_known, RequestDirectives::Ignore),
+            targeted: self.targeted(raw.targeted.as_ref()),
             stale: self.stale(raw.stale.as_ref()),
             key: self.key(raw.key.as_ref(), scope),
             forward: self.forward(raw.forward.as_ref()),
@@ -227,6 +234,13 @@ impl Check<'_> {
             sort: raw.sort.as_ref().is_none_or(|sort| sort.value),
             headers: self.names(&list(&raw.headers), names::keyed_field),
             cookies: self.names(&list(&raw.cookies), names::cookie),
+        }
+    }
+
+    fn targeted(&mut self, raw: Option<&At<Vec<At<String>>>>) -> Vec<HeaderName> {
+        match raw {
+            Some(list) => self.names(&list.value, names::field),
+            None => TARGETED.to_vec(),
         }
     }
 
