@@ -87,6 +87,8 @@ impl<R: Respond> Door<R> {
         let (expected, scheme) = match self.kind {
             Kind::Plain => (Expected::Sniff, Scheme::Http),
         };
+        // `[::]` accepts IPv4 too, and calls it `::ffff:192.0.2.1`.
+        let address = SocketAddr::new(address.ip().to_canonical(), address.port());
         let viewer = Viewer { address, scheme };
         let place = self.roll.admit();
         tokio::spawn(connection(

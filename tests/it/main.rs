@@ -8,5 +8,5 @@ mod config;
 mod exchange;
 mod floors;
 mod harness;
-
 mod origin;
+mod sockets;

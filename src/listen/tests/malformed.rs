@@ -1,81 +1,262 @@
-//! What hyper makes of requests that are wrong, or wrong in a way that two
-//! readers may disagree about: 400 and closed, unless a test says otherwise.
+//! What hyper makes of requests that are wrong, or that two readers may
+//! disagree about.
+//!
+//! Each is followed by a second request: where the first is refused, nothing
+//! after it may be answered. What hyper lets through is written down too, so
+//! that a change of it is seen; the checks of those belong to whoever reads the
+//! head next.
 
 use super::*;
 
-/// What a viewer reads that sends `request`, then a second request.
+const NEXT: &str = "GET /next HTTP/1.1\r\nhost: a\r\n\r\n";
+
+/// What a viewer reads that sends `request` and [`NEXT`] at once.
 async fn replies(request: &[u8]) -> String {
     let house = House::open();
     let mut viewer = house.connect();
-    viewer.write_all(request).await.unwrap();
-    // It may be closed already.
-    let _ = viewer
-        .write_all(b"GET /smuggled HTTP/1.1\r\nhost: a\r\n\r\n")
-        .await;
-    let _ = viewer.shutdown().await;
+    viewer
+        .write_all(&[request, NEXT.as_bytes()].concat())
+        .await
+        .unwrap();
     rest(&mut viewer).await.0
 }
 
-async fn check(requests: &[&[u8]], status: &str) {
-    for request in requests {
-        let text = replies(request).await;
-        let seen = request.escape_ascii();
-        assert!(
-            text.starts_with(&format!("HTTP/1.1 {status}")),
-            "{seen}: {text:?}"
-        );
-        assert_eq!(text.matches("HTTP/1.1").count(), 1, "{seen}: {text:?}");
-        assert!(
-            text.to_ascii_lowercase().contains("connection: close\r\n"),
-            "{seen}: {text:?}"
-        );
+/// One answer with that status, and closed.
+async fn is_refused(request: &[u8], status: &str) {
+    let text = replies(request).await;
+    let seen = request.escape_ascii();
+    assert!(
+        text.starts_with(&format!("HTTP/1.1 {status} ")),
+        "{seen}: {text:?}"
+    );
+    assert!(
+        text.contains("\r\nconnection: close\r\n"),
+        "{seen}: {text:?}"
+    );
+    assert_eq!(text.matches("HTTP/1.1").count(), 1, "{seen}: {text:?}");
+}
+
+/// Two answers, the first with that body.
+async fn is_answered(request: &[u8], body: &str) {
+    let text = replies(request).await;
+    let seen = request.escape_ascii();
+    let (first, second) = text
+        .split_once(body)
+        .unwrap_or_else(|| panic!("{seen}: {text:?}"));
+    assert!(first.starts_with("HTTP/1.1 200 "), "{seen}: {text:?}");
+    assert!(second.ends_with("no /next"), "{seen}: {text:?}");
+    assert_eq!(text.matches("HTTP/1.1").count(), 2, "{seen}: {text:?}");
+}
+
+/// One answer, with that body, and closed.
+async fn is_the_last(request: &[u8], body: &str) {
+    let text = replies(request).await;
+    let seen = request.escape_ascii();
+    assert!(
+        text.starts_with("HTTP/1.1 200 ") && text.ends_with(body),
+        "{seen}: {text:?}"
+    );
+    assert_eq!(text.matches("HTTP/1.1").count(), 1, "{seen}: {text:?}");
+}
+
+fn get(fields: &str) -> Vec<u8> {
+    format!("GET /hello HTTP/1.1\r\nhost: a\r\n{fields}\r\n").into_bytes()
+}
+
+fn post(fields: &str, body: &str) -> Vec<u8> {
+    format!("POST /echo HTTP/1.1\r\nhost: a\r\n{fields}\r\n\r\n{body}").into_bytes()
+}
+
+#[tokio::test(start_paused = true)]
+async fn s1_a_length_beside_a_coding_is_ignored_and_ends_the_connection() {
+    for fields in [
+        "content-length: 5\r\ntransfer-encoding: chunked",
+        "transfer-encoding: chunked\r\ncontent-length: 5",
+        "transfer-encoding: chunked\r\ncontent-length: x",
+    ] {
+        is_the_last(&post(fields, "2\r\nab\r\n0\r\n\r\n"), "2 bytes").await;
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn s2_other_transfer_codings_are_refused() {
-    let with = |value: &str| {
-        format!("POST /echo HTTP/1.1\r\nhost: a\r\ntransfer-encoding: {value}\r\n\r\n0\r\n\r\n")
-    };
-    for value in [
+async fn s2_a_coding_that_does_not_end_in_chunked_is_refused() {
+    for coding in [
         "chunked, identity",
+        "chunked,",
         "xchunked",
         "chunked;x=1",
         "\x0bchunked",
         "identity",
+        "",
     ] {
-        check(&[with(value).as_bytes()], "400").await;
+        let fields = format!("transfer-encoding: {coding}");
+        is_refused(&post(&fields, "0\r\n\r\n"), "400").await;
     }
-    check(
-        &[b"POST /echo HTTP/1.1\r\nhost: a\r\ntransfer-encoding: \xa0chunked\r\n\r\n0\r\n\r\n"],
+    let twice = "transfer-encoding: chunked\r\ntransfer-encoding: identity";
+    is_refused(&post(twice, "0\r\n\r\n"), "400").await;
+    let latin =
+        b"POST /echo HTTP/1.1\r\nhost: a\r\ntransfer-encoding: \xa0chunked\r\n\r\n0\r\n\r\n";
+    is_refused(latin, "400").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn s2_let_through_codings_that_end_in_chunked() {
+    for fields in [
+        "transfer-encoding: CHUNKED",
+        "transfer-encoding: ,chunked",
+        "transfer-encoding: gzip, chunked",
+        "transfer-encoding: chunked\r\ntransfer-encoding: chunked",
+        "transfer-encoding: identity\r\ntransfer-encoding: chunked",
+    ] {
+        is_answered(&post(fields, "2\r\nab\r\n0\r\n\r\n"), "2 bytes").await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn s3_a_coding_in_http_1_0_is_refused() {
+    for fields in [
+        "transfer-encoding: chunked",
+        "transfer-encoding: chunked\r\ncontent-length: 5",
+    ] {
+        let request = format!("POST /echo HTTP/1.0\r\nhost: a\r\n{fields}\r\n\r\n0\r\n\r\n");
+        is_refused(request.as_bytes(), "400").await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn s4_a_length_that_is_not_a_number_is_refused() {
+    for length in [
+        "+5",
+        "0x5",
+        "5 5",
+        "5,5",
+        "5, 5",
+        "-1",
+        "",
+        "1_0",
+        "123456789012345678901",
+        "5;",
+    ] {
+        is_refused(&post(&format!("content-length: {length}"), "12345"), "400").await;
+    }
+    is_refused(
+        &post("content-length: 5\r\ncontent-length: 6", "12345"),
         "400",
+    )
+    .await;
+    is_answered(
+        &post("content-length: 5\r\ncontent-length: 5", "12345"),
+        "5 bytes",
     )
     .await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn s3_a_transfer_coding_in_http_1_0_is_refused() {
-    let request = b"POST /echo HTTP/1.0\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n";
-    let text = replies(request).await;
-    println!("{text}");
+async fn s5_to_s8_a_broken_chunk_breaks_the_body_and_ends_the_connection() {
+    let extension = format!("5;{}\r\nhello\r\n0\r\n\r\n", "x".repeat(17 * 1024));
+    for body in [
+        "0x5\r\n12345\r\n0\r\n\r\n",
+        "5_\r\n12345\r\n0\r\n\r\n",
+        " 5\r\n12345\r\n0\r\n\r\n",
+        "FFFFFFFFFFFFFFFFF\r\n12345\r\n0\r\n\r\n",
+        "-0\r\n\r\n",
+        "5;\nhello\r\n0\r\n\r\n",
+        "5\r;a\r\nhello\r\n0\r\n\r\n",
+        "5\nhello\n0\n\n",
+        "5\r\nhello6\r\n0\r\n\r\n",
+        &extension,
+    ] {
+        is_the_last(&post("transfer-encoding: chunked", body), "broken body").await;
+    }
 }
 
 #[tokio::test(start_paused = true)]
-async fn s4_lengths_that_are_not_numbers_are_refused() {
-    for value in [
-        "+5",
-        "0x5",
-        "5 5",
-        "5,5",
-        "-1",
-        "",
-        "1_0",
-        "123456789012345678901",
-        "5, 6",
-    ] {
-        let request =
-            format!("POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: {value}\r\n\r\n12345");
-        let text = replies(request.as_bytes()).await;
-        println!("{value:?}: {text:?}");
+async fn s5_and_s6_let_through_space_and_controls_after_a_chunk_size() {
+    for body in ["5 \r\nhello\r\n0\r\n\r\n", "5;\0ext\r\nhello\r\n0\r\n\r\n"] {
+        is_answered(&post("transfer-encoding: chunked", body), "5 bytes").await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn s9_lines_that_are_no_fields_are_refused() {
+    for fields in [
+        "x : y\r\n",
+        "x: y\r\n folded\r\n",
+        "te\nst: x\r\n",
+        ": x\r\n",
+        "nocolon\r\n",
+        "\x01: y\r\n",
+    ] {
+        is_refused(&get(fields), "400").await;
+    }
+    is_refused(b"GET /hello HTTP/1.1\r\n host: a\r\n\r\n", "400").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn s10_controls_in_values_are_refused() {
+    for value in ["a\rb", "a\0b", "a\x07b", "a\x7fb"] {
+        is_refused(&get(&format!("x: {value}\r\n")), "400").await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn s10_let_through_lines_that_end_in_a_bare_line_feed() {
+    is_answered(b"GET /hello HTTP/1.1\nhost: a\n\n", "hello").await;
+    is_answered(&get("x: a\nb: c\r\n"), "hello").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn s11_an_unread_body_is_not_answered() {
+    let length = NEXT.len();
+    let request = format!("GET /hello HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n");
+    let text = replies(request.as_bytes()).await;
+    assert!(text.ends_with("hello"), "{text}");
+    assert_eq!(text.matches("HTTP/1.1").count(), 1, "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn s14_a_method_that_is_no_token_is_refused() {
+    is_refused(b"G=\":<>\" /hello HTTP/1.1\r\nhost: a\r\n\r\n", "400").await;
+    is_refused(b"G\0T /hello HTTP/1.1\r\nhost: a\r\n\r\n", "400").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn s15_other_versions_are_refused() {
+    for version in [" HTTP/1.32", " HTTP/2.0", " HTTP/0.9", " HTTP/1.1x", ""] {
+        let request = format!("GET /hello{version}\r\nhost: a\r\n\r\n");
+        is_refused(request.as_bytes(), "400").await;
+    }
+    is_refused(b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n", "400").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn s19_requests_before_the_invalid_one_are_answered() {
+    let text = replies(&[&get("")[..], b"GARBAGE\r\n\r\n"].concat()).await;
+    let (first, second) = text.split_once("hello").unwrap();
+    assert!(first.starts_with("HTTP/1.1 200 OK\r\n"), "{text}");
+    assert!(second.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{text}");
+    assert!(second.contains("\r\nconnection: close\r\n"), "{text}");
+    assert_eq!(text.matches("HTTP/1.1").count(), 2, "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn targets_with_blanks_or_bytes_beyond_utf_8_are_refused() {
+    for target in [
+        &b" /hello"[..],
+        b"/hel lo",
+        b"/hel\tlo",
+        b"/hel\xfflo",
+        b"/hel\0lo",
+    ] {
+        let request = [b"GET ", target, b" HTTP/1.1\r\nhost: a\r\n\r\n"].concat();
+        is_refused(&request, "400").await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_has_32_kib_and_100_fields() {
+    is_answered(&get(&format!("x: {}\r\n", "y".repeat(31 * 1024))), "hello").await;
+    is_refused(&get(&format!("x: {}\r\n", "y".repeat(33 * 1024))), "431").await;
+    is_answered(&get(&"x: y\r\n".repeat(99)), "hello").await;
+    is_refused(&get(&"x: y\r\n".repeat(100)), "431").await;
 }

@@ -160,10 +160,10 @@ impl Respond for Clinic {
                     .unwrap();
                 "waited".to_owned()
             }
-            "/echo" => {
-                let body = request.body_mut().collect().await.unwrap().to_bytes();
-                format!("{} bytes", body.len())
-            }
+            "/echo" => match request.body_mut().collect().await {
+                Ok(body) => format!("{} bytes", body.to_bytes().len()),
+                Err(_) => "broken body".to_owned(),
+            },
             "/read-then-wait" => {
                 let body = request.body_mut().collect().await.unwrap().to_bytes();
                 self.waiting.notify_one();
