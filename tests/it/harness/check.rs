@@ -109,12 +109,14 @@ pub(crate) fn matches(pattern: &str, text: &str) -> bool {
 /// Bytes as a report shows them.
 pub(crate) fn shown(bytes: &[u8]) -> String {
     let text = |bytes: &[u8]| {
-        let text = String::from_utf8_lossy(bytes).into_owned();
-        if text.ends_with('\n') || text.contains(|c: char| c.is_control() && c != '\n') {
-            text.escape_debug().to_string()
-        } else {
-            text
-        }
+        let text = String::from_utf8_lossy(bytes);
+        let lines = text.trim_end_matches('\n');
+        let shown = |c: char| match c {
+            '\n' => "\n".to_owned(),
+            c if c.is_control() => c.escape_default().to_string(),
+            c => c.to_string(),
+        };
+        lines.chars().map(shown).collect::<String>() + &"\\n".repeat(text.len() - lines.len())
     };
     if bytes.len() <= SHOWN_BYTES_MAX {
         return text(bytes);

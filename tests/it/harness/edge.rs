@@ -1,4 +1,4 @@
-//! The seam to the product: an edge made of TOML text, a clock and the scripted origin.
+//! The seam to the product: an edge made of TOML text, a dialler and a clock.
 
 use std::{
     convert::Infallible,
@@ -33,7 +33,7 @@ pub(crate) struct Edge {
 
 impl Edge {
     /// An edge of this configuration; errs with its problems.
-    pub(crate) fn open(config: &str, origin: &Origin, clock: Clock) -> Result<Self, String> {
+    pub(crate) fn open(config: &str, dial: Arc<dyn Dial>, clock: Clock) -> Result<Self, String> {
         let snapshot = snapshot(config, 1)?;
         let events = Arc::new(Events::new());
         let (memory, object_max) = (snapshot.cache.memory, snapshot.cache.object_max);
@@ -41,7 +41,7 @@ impl Edge {
             site: Arc::new(ArcSwap::from_pointee(site(snapshot, &events))),
             store: Store::new(memory, object_max),
             flights: Flights::default(),
-            origins: Origins::new(Arc::new(origin.clone()), clock),
+            origins: Origins::new(dial, clock),
             clock,
             events,
             ids: RequestIds::new(),
@@ -50,6 +50,11 @@ impl Edge {
             edge: Arc::new(edge),
             generation: Mutex::new(1),
         })
+    }
+
+    /// The edge itself.
+    pub(crate) fn inner(&self) -> &Arc<serve::Edge> {
+        &self.edge
     }
 
     /// Goes on with another configuration, as a reload does.

@@ -68,14 +68,14 @@
 //! wrong]` is known not to hold, and fails when it does.
 
 mod check;
-mod edge;
+pub(crate) mod edge;
 mod idle;
 mod line;
 mod origin;
 mod panics;
 mod play;
 mod script;
-mod site;
+pub(crate) mod site;
 mod viewer;
 mod wire;
 

@@ -102,7 +102,7 @@ impl World {
         let clock = Clock::simulated(START);
         let bell = Arc::new(Notify::new());
         let origin = Origin::new(clock, bell.clone());
-        let edge = Edge::open(&site::toml(config)?, &origin, clock)?;
+        let edge = Edge::open(&site::toml(config)?, Arc::new(origin.clone()), clock)?;
         Ok(Self {
             clock,
             idle,

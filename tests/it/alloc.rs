@@ -1,0 +1,160 @@
+//! How often a memory hit allocates.
+//!
+//! The allocator counts per thread, and every test has its own, so what runs
+//! beside does not matter. The bounds are what was measured: a change that
+//! lowers a number lowers it here, and one that raises it says why.
+
+use std::{
+    convert::Infallible,
+    net::{Ipv4Addr, SocketAddr},
+    sync::{Arc, Mutex},
+};
+
+use allocation_counter::{AllocationInfo, measure};
+use hyper::{server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
+    runtime::Builder,
+};
+use toml::Table;
+use warmfront::{
+    origin::{Dial, Dialling, Io},
+    policy::Scheme,
+    serve::{self, Viewer},
+    time::{Clock, Timestamp},
+};
+
+use crate::harness::{edge::Edge, site};
+
+/// Allocations of `serve::respond` for a hit: the request below, the answer below.
+const RESPOND_MAX: u64 = 6;
+
+/// Allocations of a hundred hits on a kept connection, hyper's included: from the first byte
+/// of a request to the last of its answer. Seven each, and now and then a new read buffer.
+const HUNDRED_MAX: u64 = 702;
+
+/// What an ordinary viewer sends.
+const REQUEST: &[u8] = b"GET /search/pcp?Keyword=smith&Limit=10&Page=1 HTTP/1.1\r\n\
+    Host: mobile.example.com\r\n\
+    User-Agent: clinic/7.2 (iPhone; iOS 19.1)\r\n\
+    Accept: application/json\r\n\
+    Accept-Language: en-GB, en;q=0.9\r\n\
+    Accept-Encoding: gzip, br\r\n\
+    X-Forwarded-For: 203.0.113.7\r\n\
+    \r\n";
+
+/// What an ordinary origin answers: twelve fields.
+const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\n\
+    Date: Sun, 22 Nov 2026 12:00:00 GMT\r\n\
+    Content-Type: application/json; charset=utf-8\r\n\
+    Content-Length: 12\r\n\
+    Cache-Control: max-age=3600\r\n\
+    ETag: \"5d41402abc4b2a76\"\r\n\
+    Last-Modified: Sat, 21 Nov 2026 12:00:00 GMT\r\n\
+    Server: kestrel\r\n\
+    Strict-Transport-Security: max-age=63072000\r\n\
+    X-Content-Type-Options: nosniff\r\n\
+    Access-Control-Allow-Origin: *\r\n\
+    Referrer-Policy: no-referrer\r\n\
+    X-Api-Version: 7\r\n\
+    \r\n\
+    {\"hits\":[ ]}";
+
+const BODY: &[u8] = b"{\"hits\":[ ]}";
+
+#[test]
+fn a_hit_allocates_no_more_than_was_measured() {
+    let Measured { respond, hundred } = Measured::hits();
+    assert!(respond.count_total <= RESPOND_MAX, "{respond:?}");
+    assert!(hundred.count_total <= HUNDRED_MAX, "{hundred:?}");
+    assert!(
+        hundred.count_current <= 2,
+        "hits leave something behind: {hundred:?}"
+    );
+}
+
+/// What hits allocated.
+struct Measured {
+    /// The last, within `serve::respond`.
+    respond: AllocationInfo,
+    /// A hundred, on the whole connection.
+    hundred: AllocationInfo,
+}
+
+impl Measured {
+    /// Measures hits on a connection that has seen some, so that what lasts is there.
+    fn hits() -> Self {
+        let runtime = Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build();
+        let runtime = runtime.unwrap();
+        let noted = Arc::<Mutex<AllocationInfo>>::default();
+        let mut viewer = runtime.block_on(connect(noted.clone()));
+        let mut answer = vec![0; 4_096];
+        let mut exchange = || {
+            let length = runtime.block_on(exchange(&mut viewer, &mut answer));
+            let whole = answer[..length].ends_with(BODY);
+            assert!(whole, "{}", String::from_utf8_lossy(&answer[..length]));
+        };
+        (0..10).for_each(|_| exchange());
+        let hundred = measure(|| (0..100).for_each(|_| exchange()));
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(answer.contains("x-cache: Hit from warmfront"), "{answer}");
+        let respond = *noted.lock().unwrap();
+        Self { respond, hundred }
+    }
+}
+
+/// One request and its answer; how long the answer was.
+async fn exchange(viewer: &mut DuplexStream, answer: &mut [u8]) -> usize {
+    viewer.write_all(REQUEST).await.unwrap();
+    let mut length = 0;
+    while !answer[..length].ends_with(BODY) {
+        let read = viewer.read(&mut answer[length..]).await.unwrap();
+        assert!(read > 0, "the connection was closed");
+        length += read;
+    }
+    length
+}
+
+/// A connection to an edge that notes what each `respond` allocates.
+async fn connect(noted: Arc<Mutex<AllocationInfo>>) -> DuplexStream {
+    let config: Table = "key.query = ['Keyword', 'Limit', 'Page']".parse().unwrap();
+    let clock = Clock::simulated(Timestamp::from_unix(1_795_348_800));
+    let edge = Edge::open(&site::toml(&config).unwrap(), Arc::new(Fixed), clock).unwrap();
+    let edge = edge.inner().clone();
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 50_000));
+    let service = service_fn(move |request| {
+        let viewer = Viewer {
+            address,
+            scheme: Scheme::Http,
+        };
+        let mut answer = None;
+        // A hit is at hand when `respond` returns.
+        let allocated = measure(|| answer = Some(serve::respond(&edge, request, viewer)));
+        *noted.lock().unwrap() = allocated;
+        let answer = answer.expect("it was just made");
+        async { Ok::<_, Infallible>(answer.await) }
+    });
+    let (near, far) = duplex(64 << 10);
+    tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(near), service));
+    far
+}
+
+/// An origin with one answer.
+struct Fixed;
+
+impl Dial for Fixed {
+    fn dial<'a>(&'a self, _host: &'a str, _port: u16) -> Dialling<'a> {
+        let (near, mut far) = duplex(64 << 10);
+        tokio::spawn(async move {
+            let mut request = [0; 4_096];
+            while far.read(&mut request).await.is_ok_and(|read| read > 0) {
+                far.write_all(ANSWER).await.unwrap();
+            }
+        });
+        Box::pin(async { Ok(Box::new(near) as Box<dyn Io>) })
+    }
+}
