@@ -113,6 +113,19 @@ impl Peer {
     }
 }
 
+impl Peer {
+    /// The other side closes now, and had nothing more to say.
+    async fn closes_at_once(&mut self) {
+        let asked = now();
+        assert_eq!(self.ended().await, 0);
+        assert!(
+            asked.elapsed() < Duration::from_millis(10),
+            "{:?}",
+            asked.elapsed()
+        );
+    }
+}
+
 /// One origin, its connections, and their other ends.
 struct World {
     origins: Arc<Origins>,
