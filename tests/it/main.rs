@@ -8,5 +8,4 @@ mod config;
 mod exchange;
 mod floors;
 mod harness;
-
 mod origin;

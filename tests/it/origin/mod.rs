@@ -1,5 +1,4 @@
 //! Origins over in-memory pipes, under simulated time: the test is the origin.
-#![allow(clippy::unwrap_used, reason = "in a test, a panic is the finding")]
 
 use std::{
     collections::VecDeque,
