@@ -17,10 +17,7 @@ use std::{
     time::Duration,
 };
 
-use http::{
-    HeaderMap, HeaderName, Method, Request, Response, StatusCode,
-    header::{CONTENT_LENGTH, TRANSFER_ENCODING},
-};
+use http::{Method, Request, Response, StatusCode};
 use hyper::{body::Incoming, client::conn::TrySendError};
 use tokio::{
     sync::{Notify, OwnedSemaphorePermit},
@@ -30,10 +27,11 @@ use tokio::{
 use crate::{
     origin::{
         FetchError, Fetched, OnInterim, Timings,
-        connection::{FIELDS_MAX, Lent, broke_protocol, refused},
+        connection::{Lent, broke_protocol, refused},
         error::{Cause, Failed},
+        head::{framing_http1, framing_http2, invalid, misframed},
         pool::{Choice, Pool},
-        received::{Framing, Held, Received},
+        received::{Held, Received},
         request::{asks_upgrade, for_http1, for_http2},
         sent::{Sent, State, Upload},
     },
@@ -290,7 +288,8 @@ fn shape(request: &mut Request<Sent>, lent: &Lent, origin: &Origin) -> Result<()
     }
 }
 
-/// The same request once more; only for one without a body.
+/// The same request once more; only for one without a body. It costs a copy of the fields
+/// whether it is needed or not, since the connection keeps what it was given.
 fn copied(request: &Request<Sent>) -> Request<Sent> {
     let mut copy = Request::new(Sent::empty());
     *copy.method_mut() = request.method().clone();
@@ -340,68 +339,4 @@ fn unanswered(
         failed,
         request: unsent.or(spare),
     })
-}
-
-/// Where the body ends (RFC 9112 §6.3), and what hyper would let pass before that.
-fn framing_http1(response: &Response<Incoming>, method: &Method) -> Result<Framing, Failed> {
-    let headers = response.headers();
-    if headers.contains_key(TRANSFER_ENCODING) {
-        // "Such a message might indicate an attempt to perform request smuggling […] and
-        // ought to be handled as an error." (RFC 9112 §6.3)
-        if headers.contains_key(CONTENT_LENGTH) {
-            return Err(invalid("both Transfer-Encoding and Content-Length"));
-        }
-        // We never ask for another coding, and nothing behind us could undo it.
-        if !only(headers, &TRANSFER_ENCODING, b"chunked") {
-            return Err(invalid("a transfer coding other than chunked"));
-        }
-    }
-    Ok(if bodyless(response.status(), method) {
-        Framing::None
-    } else if headers.contains_key(TRANSFER_ENCODING) || headers.contains_key(CONTENT_LENGTH) {
-        Framing::Marked
-    } else {
-        Framing::Close
-    })
-}
-
-/// The end of the stream is the end of the body (RFC 9113 §8.1).
-fn framing_http2(response: &Response<Incoming>, method: &Method) -> Result<Framing, Failed> {
-    if response.headers().len() > FIELDS_MAX {
-        return Err(invalid("too many fields"));
-    }
-    Ok(if bodyless(response.status(), method) {
-        Framing::None
-    } else {
-        Framing::Stream
-    })
-}
-
-/// "Any response to a HEAD request and any response with a 1xx (Informational), 204 (No
-/// Content), or 304 (Not Modified) status code is always terminated by the first empty line
-/// after the header fields" (RFC 9112 §6.3).
-fn bodyless(status: StatusCode, method: &Method) -> bool {
-    method == Method::HEAD
-        || status.is_informational()
-        || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
-}
-
-/// Whether a body may follow where none can: its bytes would be the next response.
-fn misframed<T>(response: &Response<T>) -> bool {
-    let headers = response.headers();
-    response.status() == StatusCode::NO_CONTENT
-        && (headers.contains_key(TRANSFER_ENCODING)
-            || headers.contains_key(CONTENT_LENGTH) && !only(headers, &CONTENT_LENGTH, b"0"))
-}
-
-fn only(headers: &HeaderMap, name: &HeaderName, value: &[u8]) -> bool {
-    let mut values = headers.get_all(name).iter();
-    values
-        .next()
-        .is_some_and(|first| first.as_bytes().eq_ignore_ascii_case(value))
-        && values.next().is_none()
-}
-
-fn invalid(seen: &'static str) -> Failed {
-    Failed::new(Blame::Origin, Phase::Head, Cause::Seen(seen))
 }

@@ -142,7 +142,8 @@ impl Own {
     }
 }
 
-/// A connection's task, which ends when this is dropped.
+/// A connection's task, which ends when this is dropped. Left to itself it would say
+/// goodbye first, for as long as a peer that does not read makes it wait.
 struct Driver(Option<AbortHandle>);
 
 impl Driver {

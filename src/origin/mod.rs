@@ -28,6 +28,7 @@ mod attempt;
 mod connection;
 mod dial;
 mod error;
+mod head;
 mod pool;
 mod received;
 mod request;

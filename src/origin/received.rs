@@ -1,8 +1,9 @@
 //! The body of a response, on its way from an origin.
 //!
-//! It ends well or with an error, never short: a response "that is received with a valid
-//! Content-Length" or chunked "is incomplete" without all of it (RFC 9112 §8), and what is
-//! incomplete must not be stored as if it were whole.
+//! It ends well or with an error, never short: "A message that uses a valid Content-Length
+//! is incomplete if the size of the message body received (in octets) is less than the
+//! value given by Content-Length", and a chunked one without its last chunk
+//! (RFC 9112 §8). What is incomplete must not be stored as if it were whole.
 
 use std::{
     fmt,
@@ -102,9 +103,11 @@ impl Received {
     }
 
     /// Whether its end can be told from a broken connection; if not, it must not be stored.
+    /// Known before the first byte.
     ///
-    /// "a recipient cannot detect whether the response was truncated" then, and there is
-    /// no second look: it is known before the first byte (RFC 9112 §8).
+    /// "there is no way to distinguish a successfully completed, close-delimited response
+    /// message from a partially received message interrupted by network failure"
+    /// (RFC 9112 §6.3).
     pub fn framed(&self) -> bool {
         self.framing != Framing::Close
     }
@@ -115,7 +118,7 @@ impl Received {
         if let Some(upload) = self.upload.take()
             && upload.state().0 != State::Ended
         {
-            // "no pooled reuse with unsent bytes": the rest of the request is not wanted, and
+            // The rest of the request is not wanted any more, and on a kept connection it
             // would be taken for the beginning of the next.
             upload.stop();
             self.held = None;

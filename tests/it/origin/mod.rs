@@ -1,5 +1,4 @@
 //! Origins over in-memory pipes, under simulated time: the test is the origin.
-#![allow(clippy::unwrap_used, reason = "in a test, a panic is the finding")]
 
 use std::{
     collections::VecDeque,
@@ -110,6 +109,19 @@ impl Peer {
     async fn ended(&mut self) -> usize {
         let mut rest = Vec::new();
         self.0.read_to_end(&mut rest).await.unwrap_or(0)
+    }
+}
+
+impl Peer {
+    /// The other side closes now, and had nothing more to say.
+    async fn closes_at_once(&mut self) {
+        let asked = now();
+        assert_eq!(self.ended().await, 0);
+        assert!(
+            asked.elapsed() < Duration::from_millis(10),
+            "{:?}",
+            asked.elapsed()
+        );
     }
 }
 

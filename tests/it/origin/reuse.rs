@@ -112,7 +112,7 @@ async fn a_body_left_unread_closes_its_connection() {
     peer.says("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf")
         .await;
     drop(fetched.await.unwrap().unwrap().body);
-    assert_eq!(peer.ended().await, 0);
+    peer.closes_at_once().await;
     let again = world.get("/");
     let mut fresh = world.peer().await;
     fresh.asked().await;
@@ -126,7 +126,7 @@ async fn a_dropped_attempt_closes_its_connection() {
     let mut peer = world.peer().await;
     peer.asked().await;
     fetched.abort();
-    assert_eq!(peer.ended().await, 0);
+    peer.closes_at_once().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -141,7 +141,7 @@ async fn a_connection_the_origin_closes_is_not_kept() {
         text(fetched.await.unwrap().unwrap().body).await.unwrap(),
         "ok"
     );
-    assert_eq!(peer.ended().await, 0);
+    peer.closes_at_once().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -166,7 +166,7 @@ async fn a_keepalive_of_nothing_keeps_nothing() {
         ..origin()
     });
     let mut peer = world.kept().await;
-    assert_eq!(peer.ended().await, 0);
+    peer.closes_at_once().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -184,15 +184,16 @@ async fn retaining_closes_what_the_configuration_no_longer_holds() {
         port: 81,
         ..origin()
     })]);
-    assert_eq!(peer.ended().await, 0);
+    peer.closes_at_once().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_exchange_under_way_survives_retaining_and_keeps_nothing() {
+async fn exchanges_under_way_survive_retaining_and_keep_nothing() {
     let mut world = World::new();
-    let fetched = world.get("/");
-    let mut peer = world.peer().await;
+    let (fetched, other) = (world.get("/"), world.get("/other"));
+    let (mut peer, mut others) = (world.peer().await, world.peer().await);
     peer.asked().await;
+    others.asked().await;
     world.origins.retain(&[]);
     peer.says("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
         .await;
@@ -200,7 +201,9 @@ async fn an_exchange_under_way_survives_retaining_and_keeps_nothing() {
         text(fetched.await.unwrap().unwrap().body).await.unwrap(),
         "ok"
     );
-    assert_eq!(peer.ended().await, 0);
+    peer.closes_at_once().await;
+    others.says("HTTP/1.1 204 No Content\r\n\r\n").await;
+    other.await.unwrap().unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -212,7 +215,7 @@ async fn bytes_after_a_204_do_not_become_the_next_response() {
     peer.says("HTTP/1.1 204 No Content\r\ncontent-length: 5\r\n\r\n")
         .await;
     fetched.await.unwrap().unwrap();
-    assert_eq!(peer.ended().await, 0);
+    peer.closes_at_once().await;
 }
 
 #[tokio::test(start_paused = true)]

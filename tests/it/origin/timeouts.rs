@@ -85,7 +85,7 @@ async fn a_silent_origin_is_waited_for_exactly_as_long_as_it_says() {
         took >= Duration::from_secs(30) && took < Duration::from_millis(30_010),
         "{took:?}"
     );
-    assert_eq!(peer.ended().await, 0);
+    peer.closes_at_once().await;
     assert_eq!(world.unseen(), 0, "a slow origin was asked again");
 }
 
@@ -114,7 +114,7 @@ async fn a_silence_within_the_body_is_bounded_and_starts_anew_with_each_byte() {
         took >= Duration::from_secs(30) && took < Duration::from_millis(30_010),
         "{took:?}"
     );
-    assert_eq!(peer.ended().await, 0);
+    peer.closes_at_once().await;
 }
 
 #[tokio::test(start_paused = true)]

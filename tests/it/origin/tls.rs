@@ -272,3 +272,38 @@ async fn an_upgrade_goes_over_http1_even_where_http2_is_spoken() {
     peer.read_exact(&mut hello).await.unwrap();
     assert_eq!(&hello, b"hello");
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_http1_origin_is_connected_to_in_parallel_once_that_is_known() {
+    let authority = Authority::new();
+    let server = authority.server("api.example.com", &["http/1.1"]);
+    let mut world = World::of(authority.origin("api.example.com"));
+    let fetched: Vec<_> = (0..3).map(|_| world.get("/")).collect();
+    let first = world.peer().await;
+    pass(Duration::from_secs(1)).await;
+    assert_eq!(world.unseen(), 0, "one connection might do for all");
+    let _busy = server.accept(first.0).await.unwrap();
+    let known = now();
+    let (_second, _third) = (world.peer().await, world.peer().await);
+    assert!(
+        known.elapsed() < Duration::from_millis(10),
+        "one waited for the other"
+    );
+    fetched.iter().for_each(JoinHandle::abort);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_is_given_up_does_not_wait_for_its_peer() {
+    let authority = Authority::new();
+    let server = authority.server("api.example.com", &["http/1.1"]);
+    let mut world = World::of(authority.origin("api.example.com"));
+    let (mut viewer, request) = upload("POST", "content-length: 1000000").await;
+    tokio::spawn(async move { viewer.write_all(&[0; 1_000_000]).await.map(|()| viewer) });
+    let fetched = world.send(request);
+    let mut unread = secured(&mut world, &server).await;
+    let error = fetched.await.unwrap().unwrap_err();
+    check(&error, Blame::Origin, Phase::Send, "origin_timeout");
+    pass(Duration::from_millis(1)).await;
+    // The pipe is full, so that a goodbye could not be written.
+    unread.get_mut().0.write_u8(0).await.unwrap_err();
+}

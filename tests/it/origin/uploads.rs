@@ -92,7 +92,7 @@ async fn a_viewer_that_breaks_off_is_not_the_origins_failure() {
     drop(viewer);
     let error = fetched.await.unwrap().unwrap_err();
     check(&error, Blame::Viewer, Phase::Send, "upload_broken");
-    assert_eq!(peer.ended().await, 0);
+    peer.closes_at_once().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -107,7 +107,7 @@ async fn an_early_answer_passes_and_its_connection_is_not_reused() {
     let fetched = fetched.await.unwrap().unwrap();
     assert_eq!(fetched.head.status, 413);
     assert_eq!(text(fetched.body).await.unwrap(), "large");
-    assert_eq!(peer.ended().await, 0);
+    peer.closes_at_once().await;
 }
 
 #[tokio::test(start_paused = true)]
