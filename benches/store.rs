@@ -170,7 +170,7 @@ impl Bench {
         };
         let meta = settle::meta(ask, &self.rules, StatusCode::OK, &headers, times)
             .expect("a public answer is stored");
-        (meta, deliver::as_stored(&headers, NOW))
+        (meta, deliver::as_stored(&headers, &self.rules, NOW))
     }
 
     /// Keeps an answer; full stores may refuse it.
