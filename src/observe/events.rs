@@ -74,18 +74,11 @@ impl Events {
         info!(target: TARGET, "stopped");
     }
 
-    /// A request's task panicked and was caught: a defect.
-    pub fn request_panicked(&self, panic: &str) {
+    /// Something panicked: a defect. It ended one request, or one thread.
+    pub fn panicked(&self, thread: &str, place: &str, panic: &str) {
         self.families.panics.one();
         let panic = Plain(panic);
-        error!(target: TARGET, %panic, "a request panicked");
-    }
-
-    /// A worker's thread panicked: a defect, and the end of this process.
-    pub fn worker_panicked(&self, worker: usize, panic: &str) {
-        self.families.panics.one();
-        let panic = Plain(panic);
-        error!(target: TARGET, worker, %panic, "a worker panicked");
+        error!(target: TARGET, thread, place, %panic, "panic");
     }
 
     /// The admin listener's thread ended; the viewers' go on.
