@@ -4,9 +4,12 @@
     reason = "a test that cannot go on says so by panicking"
 )]
 
+mod admin;
 mod config;
+mod daemon;
 mod exchange;
 mod floors;
 mod harness;
+mod reload;
 
 mod origin;
