@@ -54,6 +54,7 @@
 //! Start reading at [`serve::respond`]: the way of a request fits on one page.
 
 pub mod admin;
+pub mod app;
 pub mod cli;
 pub mod config;
 pub mod fields;

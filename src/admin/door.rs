@@ -39,14 +39,15 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// A bound admin listener.
 #[derive(Debug)]
 pub struct Door {
-    listener: TcpListener,
+    listener: std::net::TcpListener,
     address: SocketAddr,
 }
 
 impl Door {
     /// Binds `address`; port 0 takes any. Errs when the system refuses.
-    pub async fn open(address: SocketAddr) -> io::Result<Self> {
-        let listener = TcpListener::bind(address).await?;
+    pub fn open(address: SocketAddr) -> io::Result<Self> {
+        let listener = std::net::TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         Ok(Self { listener, address })
     }
@@ -59,14 +60,15 @@ impl Door {
     /// Answers until `stop`; then the listener closes, and answers under way end.
     ///
     /// Dropping the future closes the listener, and leaves connections to their
-    /// own deadlines.
+    /// own deadlines. Errs when the runtime cannot watch the listener.
     pub async fn serve(
         self,
         router: Router,
         events: Arc<Events>,
         clock: Clock,
         stop: CancellationToken,
-    ) {
+    ) -> io::Result<()> {
+        let listener = TcpListener::from_std(self.listener)?;
         let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         let open = TaskTracker::new();
         let accept = async {
@@ -74,7 +76,7 @@ impl Door {
                 let Ok(place) = places.clone().acquire_owned().await else {
                     return;
                 };
-                match self.listener.accept().await {
+                match listener.accept().await {
                     Ok((tcp, _)) => {
                         let connection = connection(tcp, router.clone(), stop.clone());
                         open.spawn(async move {
@@ -93,9 +95,10 @@ impl Door {
             () = accept => {}
             () = stop.cancelled() => {}
         }
-        drop(self.listener);
+        drop(listener);
         open.close();
         open.wait().await;
+        Ok(())
     }
 }
 

@@ -46,6 +46,8 @@ pub struct Loaded {
     pub snapshot: Arc<Snapshot>,
     /// What may surprise somebody; each is a [`Severity::Warning`].
     pub warnings: Vec<Problem>,
+    /// The other files it was made of, as it names them: relative to its own folder.
+    pub files: Vec<PathBuf>,
 }
 
 /// Reads, checks and compiles the file at `path`, and the files it names.
@@ -116,6 +118,7 @@ pub fn parse(
     Ok(Loaded {
         snapshot,
         warnings: findings.finish().into_iter().collect(),
+        files: pulled.files,
     })
 }
 

@@ -6,7 +6,7 @@
 
 use std::{error::Error, fmt, net::SocketAddr, path::Path, time::Duration};
 
-use tracing::{debug, error, info, warn};
+use tracing::{error, info, warn};
 
 use super::{
     Events,
@@ -42,6 +42,17 @@ impl Stop {
 
 /// The life of the process.
 impl Events {
+    /// The daemon cannot start; nothing serves.
+    pub fn not_started(&self, cause: &dyn fmt::Display) {
+        let cause = Plain(cause);
+        error!(target: TARGET, %cause, "not started");
+    }
+
+    /// The limit on open files could not be raised.
+    pub fn open_files_kept(&self, cause: &dyn fmt::Display) {
+        warn!(target: TARGET, %cause, "the limit on open files stays as it is");
+    }
+
     /// A listener is open, and its connections are served from now on.
     pub fn listening(&self, address: SocketAddr, door: &'static str) {
         info!(target: TARGET, %address, door, "listening");
@@ -74,18 +85,11 @@ impl Events {
         info!(target: TARGET, "stopped");
     }
 
-    /// A request's task panicked and was caught: a defect.
-    pub fn request_panicked(&self, panic: &str) {
+    /// Something panicked: a defect. It ended one request, or one thread.
+    pub fn panicked(&self, thread: &str, place: &str, panic: &str) {
         self.families.panics.one();
         let panic = Plain(panic);
-        error!(target: TARGET, %panic, "a request panicked");
-    }
-
-    /// A worker's thread panicked: a defect, and the end of this process.
-    pub fn worker_panicked(&self, worker: usize, panic: &str) {
-        self.families.panics.one();
-        let panic = Plain(panic);
-        error!(target: TARGET, worker, %panic, "a worker panicked");
+        error!(target: TARGET, thread, place, %panic, "panic");
     }
 
     /// The admin listener's thread ended; the viewers' go on.
@@ -119,6 +123,12 @@ impl Events {
         info!(target: TARGET, generation, "configuration unchanged");
     }
 
+    /// The configuration to start with is refused; one line per problem.
+    pub fn configuration_unusable<P: fmt::Display>(&self, problems: impl IntoIterator<Item = P>) {
+        let problems = told(problems);
+        error!(target: TARGET, problems, "configuration refused, nothing started");
+    }
+
     /// A configuration was refused, and changed nothing; one line per problem,
     /// and the generation that goes on running.
     pub fn configuration_refused<P: fmt::Display>(
@@ -127,29 +137,14 @@ impl Events {
         problems: impl IntoIterator<Item = P>,
     ) {
         self.reload(Reload::Failed);
-        let mut count = 0_usize;
-        for problem in problems {
-            count += 1;
-            let problem = Plain(problem);
-            error!(target: TARGET, %problem, "configuration problem");
-        }
-        error!(target: TARGET, problems = count, running, "configuration refused");
+        let problems = told(problems);
+        error!(target: TARGET, problems, running, "configuration refused");
     }
 
     /// Something in a configuration that works may not be what was meant.
     pub fn configuration_warning(&self, warning: &dyn fmt::Display) {
         let warning = Plain(warning);
         warn!(target: TARGET, %warning, "configuration warning");
-    }
-
-    /// A changed key that only a new process can obey.
-    pub fn restart_needed(&self, key: &'static str, running: u64, wanted: u64) {
-        warn!(target: TARGET, key, running, wanted, "takes effect after a restart");
-    }
-
-    /// The configuration's files are watched.
-    pub fn watching(&self, path: &Path) {
-        debug!(target: TARGET, path = %path.display(), "watching the configuration");
     }
 
     /// Changes on disk are only seen by the slow poll, or by SIGHUP.
@@ -178,6 +173,12 @@ impl Events {
         }
         self.families.last_reload_ok.set(1);
     }
+}
+
+/// Says each problem in a line of its own; how many there were.
+fn told<P: fmt::Display>(problems: impl IntoIterator<Item = P>) -> usize {
+    let say = |problem| error!(target: TARGET, problem = %Plain(problem), "configuration problem");
+    problems.into_iter().map(say).count()
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -13,13 +13,8 @@ use std::{
 
 use prometheus_client::{
     collector::Collector,
-    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric},
-    metrics::{
-        counter::Counter,
-        family::Family,
-        gauge::{ConstGauge, Gauge},
-        info::Info,
-    },
+    encoding::{DescriptorEncoder, EncodeLabelSet, NoLabelSet},
+    metrics::{MetricType, counter::Counter, family::Family, gauge::Gauge, info::Info},
     registry::{Metric, Registry},
 };
 
@@ -55,19 +50,35 @@ mod names {
         "not_stored",
         "Responses on cached behaviours that were not stored, by reason",
     );
-    pub(super) const EVICTIONS: Name = (
-        "cache_evictions",
-        "Objects that left the store to make room for others",
-    );
     pub(super) const CACHE_BYTES: Name = (
         "cache_bytes",
-        "Memory held by stored objects, index included",
+        "Memory of the store in use: objects, their index, and answers being read",
     );
-    pub(super) const CACHE_OBJECTS: Name = ("cache_objects", "Objects in the store");
+    pub(super) const CACHE_KEYS: Name = ("cache_keys", "Keys the store has objects for");
+    pub(super) const EVICTIONS: Name = (
+        "cache_evictions",
+        "Keys that left the store to make room for others",
+    );
+    pub(super) const FLIGHTS: Name = (
+        "fetches_shared",
+        "Fetches under way that requests may share",
+    );
     pub(super) const CONNECTIONS: Name = ("viewer_connections", "Open connections of viewers");
+    pub(super) const ACCEPTED: Name = (
+        "viewer_connections_accepted",
+        "Connections of viewers that were served",
+    );
+    pub(super) const TURNED_AWAY: Name = (
+        "viewer_connections_turned_away",
+        "Connections closed at once, since too many were open",
+    );
+    pub(super) const OVERDUE: Name = (
+        "viewer_connections_overdue",
+        "Connections closed by a time limit, idle ones included",
+    );
     pub(super) const PANICS: Name = (
         "panics",
-        "Panics caught; each is a defect, and ended one request or one worker",
+        "Panics; each is a defect, and ended one request or one thread",
     );
     pub(super) const RELOADS: Name = ("config_reloads", "Attempts to load a new configuration");
     pub(super) const LAST_RELOAD: Name = (
@@ -91,7 +102,6 @@ pub(super) struct Families {
     pub(super) first_byte: Family<OriginLabels, Histogram>,
     pub(super) origin_failures: Family<FailureLabels, Counter>,
     pub(super) not_stored: Family<ReasonLabels, Counter>,
-    pub(super) evictions: Count,
     pub(super) panics: Count,
     pub(super) reloads: Family<ResultLabels, Counter>,
     pub(super) last_reload_ok: Gauge<i64, AtomicI64>,
@@ -151,7 +161,6 @@ impl Families {
             self.origin_failures.clone(),
         );
         add(&mut registry, names::NOT_STORED, self.not_stored.clone());
-        add(&mut registry, names::EVICTIONS, self.evictions.0.clone());
         add(&mut registry, names::PANICS, self.panics.0.clone());
         add(&mut registry, names::RELOADS, self.reloads.clone());
         add(
@@ -171,29 +180,49 @@ fn add(registry: &mut Registry, (name, help): names::Name, metric: impl Metric) 
     registry.register(name, help, metric);
 }
 
-/// A gauge that is read when it is scraped.
+/// What is read when it is scraped, from whoever counts it anyway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// Bytes the store holds.
+    /// Bytes of the store in use.
     CacheBytes,
-    /// Objects the store holds.
-    CacheObjects,
+    /// Keys in the store.
+    CacheKeys,
+    /// Keys evicted since the start.
+    CacheEvictions,
+    /// Fetches that requests may share, now.
+    Flights,
     /// Open connections of viewers.
-    ViewerConnections,
+    Connections,
+    /// Connections served since the start.
+    ConnectionsAccepted,
+    /// Connections refused since the start, because too many were open.
+    ConnectionsTurnedAway,
+    /// Connections closed by a time limit since the start.
+    ConnectionsOverdue,
 }
 
 impl Source {
-    const ALL: [Self; 3] = [
+    const ALL: [Self; 8] = [
         Self::CacheBytes,
-        Self::CacheObjects,
-        Self::ViewerConnections,
+        Self::CacheKeys,
+        Self::CacheEvictions,
+        Self::Flights,
+        Self::Connections,
+        Self::ConnectionsAccepted,
+        Self::ConnectionsTurnedAway,
+        Self::ConnectionsOverdue,
     ];
 
-    const fn name(self) -> names::Name {
+    const fn describe(self) -> (names::Name, MetricType) {
         match self {
-            Self::CacheBytes => names::CACHE_BYTES,
-            Self::CacheObjects => names::CACHE_OBJECTS,
-            Self::ViewerConnections => names::CONNECTIONS,
+            Self::CacheBytes => (names::CACHE_BYTES, MetricType::Gauge),
+            Self::CacheKeys => (names::CACHE_KEYS, MetricType::Gauge),
+            Self::CacheEvictions => (names::EVICTIONS, MetricType::Counter),
+            Self::Flights => (names::FLIGHTS, MetricType::Gauge),
+            Self::Connections => (names::CONNECTIONS, MetricType::Gauge),
+            Self::ConnectionsAccepted => (names::ACCEPTED, MetricType::Counter),
+            Self::ConnectionsTurnedAway => (names::TURNED_AWAY, MetricType::Counter),
+            Self::ConnectionsOverdue => (names::OVERDUE, MetricType::Counter),
         }
     }
 }
@@ -224,10 +253,16 @@ impl Collector for Sources {
             let Some(read) = &reads[source as usize] else {
                 continue;
             };
-            let gauge = ConstGauge::new(read());
-            let (name, help) = source.name();
+            let ((name, help), kind) = source.describe();
+            // As the registry does for those it knows.
             let help = format!("{help}.");
-            gauge.encode(encoder.encode_descriptor(name, &help, None, gauge.metric_type())?)?;
+            let mut metric = encoder.encode_descriptor(name, &help, None, kind)?;
+            match kind {
+                MetricType::Counter => {
+                    metric.encode_counter::<NoLabelSet, _, f64>(&read(), None)?
+                }
+                _ => metric.encode_gauge(&read())?,
+            }
         }
         Ok(())
     }

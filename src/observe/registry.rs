@@ -149,7 +149,7 @@ impl Events {
 
     /// From now on, `source` is what `read` returns at the moment of a scrape.
     /// `read` must be quick and must not call back into these events.
-    pub fn gauge_source(&self, source: Source, read: impl Fn() -> u64 + Send + Sync + 'static) {
+    pub fn source(&self, source: Source, read: impl Fn() -> u64 + Send + Sync + 'static) {
         self.sources.set(source, Box::new(read));
     }
 
@@ -159,11 +159,6 @@ impl Events {
             .not_stored
             .get_or_create(&ReasonLabels { reason })
             .inc();
-    }
-
-    /// Where the store counts objects that made room for others.
-    pub fn evictions(&self) -> Count {
-        self.families.evictions.clone()
     }
 
     /// Every metric, as text; [`Events::MEDIA_TYPE`] says which.
@@ -345,15 +340,17 @@ mod tests {
     }
 
     #[test]
-    fn a_gauge_is_read_when_it_is_scraped() {
+    fn a_source_is_read_when_it_is_scraped() {
         let events = Events::new();
         assert!(!events.encode().contains("warmfront_cache_bytes"));
         let bytes = Count::default();
         let read = bytes.clone();
-        events.gauge_source(Source::CacheBytes, move || read.so_far());
+        events.source(Source::CacheBytes, move || read.so_far());
         shows(&events, "warmfront_cache_bytes 0");
         bytes.more(4_096);
         shows(&events, "warmfront_cache_bytes 4096");
+        events.source(Source::CacheEvictions, || 3);
+        shows(&events, "warmfront_cache_evictions_total 3");
     }
 
     #[test]

@@ -5,9 +5,13 @@
 )]
 
 mod alloc;
+mod admin;
 mod config;
+mod daemon;
 mod exchange;
 mod floors;
 mod harness;
+mod reload;
+
 mod origin;
 mod sockets;

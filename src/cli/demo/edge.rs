@@ -2,20 +2,28 @@
 
 use std::{net::SocketAddr, path::Path};
 
+use crate::{
+    app::{App, Outside},
+    config,
+    observe::Stop,
+};
+
 /// The configuration the demo shows; only addresses and the authority are replaced.
 const CONFIG: &str = include_str!("../../../config/clinic.toml");
 
 /// A running edge.
-pub(super) struct Edge;
+pub(super) struct Edge(App);
 
 impl Edge {
     /// Serves as `config` says, read by the loader that `run` uses.
     pub(super) fn start(config: &Path) -> anyhow::Result<Self> {
-        anyhow::bail!("{}: the edge is not wired yet", config.display())
+        let loaded = config::load(config, 1)?;
+        Ok(Self(App::start(loaded.snapshot, Outside::system())?))
     }
 
     /// Lets requests in flight end, then stops serving.
     pub(super) async fn stop(self) -> anyhow::Result<()> {
+        self.0.stop(Stop::Interrupt).await;
         Ok(())
     }
 }
@@ -102,7 +110,7 @@ mod tests {
         });
         let file = scratch.write("clinic.toml", &config).unwrap();
 
-        let loaded = crate::config::load(&file, 1).unwrap();
+        let loaded = config::load(&file, 1).unwrap();
         let Snapshot {
             listeners,
             admin,

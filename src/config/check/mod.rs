@@ -4,7 +4,11 @@
 //! that later checks have something to look at; the parts are used only when
 //! nothing was noted as an error.
 
-use std::{ops::RangeInclusive, path::Path, time::Duration};
+use std::{
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use crate::{
     config::{
@@ -102,7 +106,11 @@ struct Check<'a> {
 
 /// What was pulled in from outside, for the digest.
 #[derive(Default)]
-pub(super) struct Pulled(Vec<(String, Vec<u8>)>);
+pub(super) struct Pulled {
+    parts: Vec<(String, Vec<u8>)>,
+    /// The files among them, as the configuration names them.
+    pub(super) files: Vec<PathBuf>,
+}
 
 impl Pulled {
     /// Names the content of `text` and of everything it pulled in.
@@ -118,7 +126,7 @@ impl Pulled {
                 .update(bytes);
         };
         part(text.as_bytes());
-        for (name, contents) in &self.0 {
+        for (name, contents) in &self.parts {
             part(name.as_bytes());
             part(contents);
         }
@@ -131,7 +139,10 @@ impl Check<'_> {
     fn file(&mut self, path: &str, place: &Place) -> Option<Vec<u8>> {
         match self.outside.file(Path::new(path)) {
             Ok(bytes) => {
-                self.pulled.0.push((format!("file:{path}"), bytes.clone()));
+                self.pulled
+                    .parts
+                    .push((format!("file:{path}"), bytes.clone()));
+                self.pulled.files.push(PathBuf::from(path));
                 Some(bytes)
             }
             Err(error) => {
@@ -153,7 +164,9 @@ impl Check<'_> {
             );
             return None;
         };
-        self.pulled.0.push((format!("env:{name}"), bytes.clone()));
+        self.pulled
+            .parts
+            .push((format!("env:{name}"), bytes.clone()));
         Some(bytes)
     }
 

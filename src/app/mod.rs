@@ -1,0 +1,292 @@
+//! The daemon: everything built from one snapshot, kept in step with the next ones.
+//!
+//! [`App`] owns what lives as long as the process (store, flights, workers and
+//! their connections to origins) and what a reload moves (the site, listeners,
+//! the admin door). [`App::apply`] does whatever can fail before the one step
+//! that requests see: a single pointer is exchanged, so that every request is
+//! served by exactly one configuration, and a refused one changes nothing.
+//!
+//! [`run`] is the daemon's whole life around it: signals, files, and the end.
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    admin::{self, Phase, Readiness},
+    config::{self, Changes},
+    flight::Flights,
+    listen::{Bounds, Workers},
+    observe::Stop,
+    serve::{Edge, Site},
+    site::{Listener, Snapshot},
+    store::Store,
+};
+
+mod limits;
+mod office;
+mod outside;
+mod reload;
+mod run;
+mod sources;
+mod watch;
+mod worker;
+
+pub use outside::Outside;
+pub use run::{End, run};
+
+use office::Office;
+use worker::Serving;
+
+/// How long a worker may take to let go of a listener; it looks at its commands
+/// between requests, so this passes only when it is stuck.
+const CLOSE_MAX: Duration = Duration::from_secs(5);
+
+/// A running daemon. Dropping it stops at once; [`App::stop`] first to lose nothing.
+#[derive(Debug)]
+pub struct App {
+    outside: Outside,
+    site: Arc<ArcSwap<Site>>,
+    /// What the process was started with: workers and the store's size stay so.
+    started_with: Arc<Snapshot>,
+    workers: Arc<Workers>,
+    /// One per worker.
+    edges: Vec<Arc<Edge>>,
+    gates: Vec<Gate>,
+    office: Option<Office>,
+    readiness: Readiness,
+    /// Cancelled when a worker is gone.
+    lost: CancellationToken,
+}
+
+/// Why a configuration cannot be served on this machine.
+#[derive(Debug, thiserror::Error)]
+pub enum Unservable {
+    /// A viewers' listener; the error names the address.
+    #[error("cannot listen for viewers: {0}")]
+    Listener(#[source] io::Error),
+    /// The admin listener.
+    #[error("cannot listen for the admin API: address {address}: {source}")]
+    Admin {
+        /// Where it should be.
+        address: SocketAddr,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// The threads that serve.
+    #[error("cannot start the workers: {0}")]
+    Workers(#[source] io::Error),
+}
+
+impl App {
+    /// Serves `snapshot` from when it returns. To be called within a runtime that
+    /// goes on running, which answers the admin API; viewers have their own.
+    ///
+    /// Errs when an address cannot be bound or threads cannot be had; then
+    /// nothing is left behind.
+    pub fn start(snapshot: Arc<Snapshot>, outside: Outside) -> Result<Self, Unservable> {
+        let events = outside.events.clone();
+        let site = Site {
+            meters: events.meters(&snapshot),
+            snapshot: snapshot.clone(),
+        };
+        let site = Arc::new(ArcSwap::from_pointee(site));
+        let store = Store::new(snapshot.cache.memory, snapshot.cache.object_max);
+        let flights = Flights::default();
+        let lost = CancellationToken::new();
+
+        let edges = Arc::<Mutex<Vec<Arc<Edge>>>>::default();
+        let make = {
+            let (outside, site, lost) = (outside.clone(), site.clone(), lost.clone());
+            let (store, flights, edges) = (store.clone(), flights.clone(), edges.clone());
+            move |_worker: usize| {
+                let edge = worker::edge(&outside, &site, &store, &flights);
+                edges
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(edge.clone());
+                Serving::new(edge, lost.clone())
+            }
+        };
+        let workers = Workers::start(snapshot.server.workers, make).map_err(Unservable::Workers)?;
+        let edges = edges.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut app = Self {
+            site,
+            started_with: snapshot.clone(),
+            workers: Arc::new(workers),
+            edges,
+            gates: Vec::new(),
+            office: None,
+            readiness: Readiness::default(),
+            lost,
+            outside,
+        };
+        app.workers.set_bounds(bounds(&snapshot));
+        sources::show(&app.outside.events, &app.workers, store, flights);
+        let opened = app.open(&everything(&snapshot)).map_err(|(_, why)| why)?;
+        app.enter(opened);
+        app.readiness.enter(Phase::Ready);
+        events.started(snapshot.generation, &snapshot.digest, app.edges.len());
+        Ok(app)
+    }
+
+    /// Where viewers are served, ports filled in.
+    pub fn listening(&self) -> Vec<SocketAddr> {
+        self.gates.iter().map(|gate| gate.bound).collect()
+    }
+
+    /// Where the admin API answers, if it does.
+    pub fn admin(&self) -> Option<SocketAddr> {
+        self.office.as_ref().map(Office::address)
+    }
+
+    /// The configuration that serves.
+    pub fn running(&self) -> Arc<Snapshot> {
+        self.site.load().snapshot.clone()
+    }
+
+    /// Serves `next` instead of what is running.
+    ///
+    /// Every request that begins after it returns sees `next`, and none sees a
+    /// mixture; requests under way, connections and the cache are kept. What only
+    /// a new process can follow is warned about. Errs when an address cannot be
+    /// bound; then nothing has changed. Not to be dropped half-way: listeners
+    /// that should close might stay open.
+    pub async fn apply(&mut self, next: Arc<Snapshot>) -> Result<(), Unservable> {
+        let changes = config::diff(&self.running(), &next);
+        let opened = match self.open(&changes) {
+            Ok(opened) => opened,
+            Err((opened, why)) => {
+                self.close(&opened).await;
+                return Err(why);
+            }
+        };
+        // From here on nothing fails.
+        let events = &self.outside.events;
+        self.workers.set_bounds(bounds(&next));
+        let meters = events.meters(&next);
+        self.site.store(Arc::new(Site {
+            meters,
+            snapshot: next.clone(),
+        }));
+        events.configuration_reloaded(next.generation, &next.digest, next.listeners.len());
+        for restart in config::diff(&self.started_with, &next).restart {
+            events.configuration_warning(&restart);
+        }
+        let office = self.office.take_if(|_| changes.admin_close.is_some());
+        self.enter(opened);
+        if let Some(office) = office {
+            self.outside.events.listener_closed(office.address());
+            office.close().await;
+        }
+        let gone = |gate: &mut Gate| changes.close.contains(&gate.listener);
+        let gone: Vec<Gate> = self.gates.extract_if(.., gone).collect();
+        self.close(&gone).await;
+        for gate in gone {
+            self.outside.events.listener_closed(gate.bound);
+        }
+        for edge in &self.edges {
+            edge.origins.retain(&next.origins);
+        }
+        Ok(())
+    }
+
+    /// Refuses new connections, lets requests under way end for as long as the
+    /// configuration says, then ends. The admin API answers until then, not ready.
+    pub async fn stop(mut self, why: Stop) {
+        let events = self.outside.events.clone();
+        let within = self.running().server.drain_timeout;
+        self.readiness.enter(Phase::Draining);
+        events.draining(why, within);
+        let cut = self.workers.drain(within).await;
+        if cut > 0 {
+            events.drain_overdue(cut);
+        }
+        if let Some(office) = self.office.take() {
+            office.close().await;
+        }
+        events.stopped();
+    }
+
+    /// Returns when a worker's thread is gone, which only a defect explains.
+    async fn worker_lost(&self) {
+        self.lost.cancelled().await;
+    }
+
+    /// Binds what `changes` wants open. Errs with what it bound before it failed.
+    fn open(&self, changes: &Changes) -> Result<Opened, (Vec<Gate>, Unservable)> {
+        let office = match changes.admin_open.map(|at| (at, admin::Door::open(at))) {
+            Some((address, Err(source))) => {
+                return Err((Vec::new(), Unservable::Admin { address, source }));
+            }
+            Some((_, Ok(door))) => Some(door),
+            None => None,
+        };
+        let mut gates = Vec::with_capacity(changes.open.len());
+        for listener in changes.open.iter().cloned() {
+            match self.workers.open(listener.address) {
+                Ok(bound) => gates.push(Gate { listener, bound }),
+                Err(error) => return Err((gates, Unservable::Listener(error))),
+            }
+        }
+        Ok(Opened { gates, office })
+    }
+
+    /// Makes what was opened part of this daemon, and says so.
+    fn enter(&mut self, opened: Opened) {
+        let events = &self.outside.events;
+        for gate in opened.gates {
+            events.listening(gate.bound, "viewers");
+            self.gates.push(gate);
+        }
+        if let Some(door) = opened.office {
+            events.listening(door.address(), "admin");
+            self.office = Some(Office::open(door, &self.outside, self.readiness.clone()));
+        }
+    }
+
+    async fn close(&self, gates: &[Gate]) {
+        for gate in gates {
+            let _ = timeout(CLOSE_MAX, self.workers.close(gate.bound)).await;
+        }
+    }
+}
+
+/// A viewers' listener, as the configuration names it, and where it is bound.
+#[derive(Debug)]
+struct Gate {
+    listener: Listener,
+    bound: SocketAddr,
+}
+
+/// What was bound and does not yet belong to the daemon.
+#[derive(Debug)]
+struct Opened {
+    gates: Vec<Gate>,
+    office: Option<admin::Door>,
+}
+
+/// Everything that `site` wants open, as a change from nothing.
+fn everything(site: &Snapshot) -> Changes {
+    Changes {
+        open: site.listeners.clone(),
+        admin_open: site.admin.as_ref().map(|admin| admin.address),
+        ..Changes::default()
+    }
+}
+
+fn bounds(site: &Snapshot) -> Bounds {
+    let (header_timeout, idle_timeout) = (site.server.header_timeout, site.server.idle_timeout);
+    Bounds {
+        header_timeout,
+        idle_timeout,
+    }
+}

@@ -1,0 +1,65 @@
+//! What a worker's thread owns and answers with.
+
+use std::{future::Future, sync::Arc};
+
+use arc_swap::ArcSwap;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::Outside;
+use crate::{
+    flight::Flights,
+    listen::Respond,
+    origin::Origins,
+    serve::{Arrival, Edge, ReplyBody, RequestIds, Site, Viewer},
+    store::Store,
+};
+
+/// Answers the requests of one worker.
+#[derive(Clone, Debug)]
+pub(super) struct Serving {
+    edge: Arc<Edge>,
+    /// Tells of the end of the thread that owns this, however it ends.
+    _alive: Arc<DropGuard>,
+}
+
+impl Serving {
+    /// Answers with `edge`; `lost` is cancelled when the worker is gone.
+    pub(super) fn new(edge: Arc<Edge>, lost: CancellationToken) -> Self {
+        Self {
+            edge,
+            _alive: Arc::new(lost.drop_guard()),
+        }
+    }
+}
+
+impl Respond for Serving {
+    type Body = ReplyBody;
+
+    fn respond(
+        &self,
+        request: Request<Incoming>,
+        viewer: Viewer,
+    ) -> impl Future<Output = Response<ReplyBody>> + Send {
+        self.edge.respond(request, viewer)
+    }
+}
+
+/// A worker's edge: its own connections to origins, and everything else shared.
+pub(super) fn edge(
+    outside: &Outside,
+    site: &Arc<ArcSwap<Site>>,
+    store: &Store,
+    flights: &Flights<Arrival>,
+) -> Arc<Edge> {
+    Arc::new(Edge {
+        site: site.clone(),
+        store: store.clone(),
+        flights: flights.clone(),
+        origins: Origins::new(outside.dial.clone(), outside.clock),
+        clock: outside.clock,
+        events: outside.events.clone(),
+        ids: RequestIds::new(),
+    })
+}
