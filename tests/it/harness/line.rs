@@ -114,6 +114,7 @@ impl Line {
                 None => (text, None),
             },
         };
+        let items = repeated(items)?;
         for item in items
             .split("  ")
             .map(str::trim)
@@ -168,6 +169,26 @@ impl Body {
             rest,
         })
     }
+}
+
+/// `text` with `{3*ab}` as `ababab`.
+fn repeated(text: &str) -> Result<String, String> {
+    let mut whole = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('{') {
+        let (inside, after) = after.split_once('}').ok_or("`{` without its `}`")?;
+        whole.push_str(before);
+        match inside
+            .split_once('*')
+            .map(|(times, text)| (times.parse::<usize>(), text))
+        {
+            Some((Ok(times), text)) => whole.push_str(&text.repeat(times)),
+            _ => return Err(format!("`{{{inside}}}` is not as in `{{3*ab}}`")),
+        }
+        rest = after;
+    }
+    whole.push_str(rest);
+    Ok(whole)
 }
 
 /// Reads `250ms`, `3s`, `2m`, `1h`, `365d`.
@@ -253,6 +274,15 @@ mod tests {
                 rest: Rest::Follows
             }
         );
+    }
+
+    #[test]
+    fn braces_repeat() {
+        let line = one("viewer GET /{3*ab}c  x: {2*-}  | {3*x}");
+        assert_eq!(line.words, ["GET /abababc"]);
+        assert_eq!(line.fields, [Field::Is("x".to_owned(), "--".to_owned())]);
+        assert_eq!(line.body.unwrap().text, "{3*x}");
+        Line::read(&["viewer GET /{n}"]).unwrap_err();
     }
 
     #[test]

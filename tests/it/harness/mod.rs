@@ -32,6 +32,7 @@
 //! | `\| text` | a whole body |
 //! | `\|+ text` | a piece of a body, and more follows: `origin  \|+ more`, `expect  \|+ more`, and in the end `\| last` |
 //! | `\|*1000 x` | a body of a thousand `x`; `\|+*1000 x` the same as a piece |
+//! | `{9000*a}` | nine thousand `a`, anywhere but in a body |
 //! | `#2` behind a verb | the second viewer, who comes from 192.0.2.2; or the exchange of that number with the origin, which takes that viewer's request before others'. 1 when not written |
 //! | `#1-100` | a hundred lines at once, in which `{n}` is the number |
 //!
