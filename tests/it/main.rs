@@ -4,8 +4,8 @@
     reason = "a test that cannot go on says so by panicking"
 )]
 
-mod alloc;
 mod admin;
+mod alloc;
 mod config;
 mod daemon;
 mod exchange;
