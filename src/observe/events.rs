@@ -242,19 +242,18 @@ struct Chain<'a>(&'a (dyn Error + 'static));
 
 impl fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut last = self.0.to_string();
+        let mut whole = self.0.to_string();
         let mut next = self.0.source();
         while let Some(error) = next {
-            // Some errors already print their source.
             let text = error.to_string();
-            if !last.contains(&text) {
-                write!(f, ": {text}")?;
+            // Some errors print their sources themselves.
+            if !whole.contains(&text) {
+                whole += ": ";
+                whole += &text;
             }
-            last = text;
             next = error.source();
         }
-        Ok(())
+        f.write_str(&whole)
     }
 }
 
