@@ -147,7 +147,7 @@ where
             vitals.enter(Stage::Opening);
             vitals.parked();
             if !parts.read_buf.is_empty() {
-                vitals.head_begun();
+                vitals.head_is(true);
                 wire.give_back(&parts.read_buf);
             }
             Some(wire)
@@ -163,7 +163,7 @@ where
 }
 
 /// Speaks HTTP/2.
-async fn http2<I, R>(wire: Wire<I>, viewer: Viewer, respond: R)
+async fn http2<I, R>(mut wire: Wire<I>, viewer: Viewer, respond: R)
 where
     I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     R: Respond,
@@ -171,6 +171,7 @@ where
     let vitals = Arc::clone(wire.place().vitals());
     let roll = Arc::clone(wire.place().roll());
     vitals.enter(Stage::Http2);
+    wire.follow_frames();
     let service = {
         let vitals = Arc::clone(&vitals);
         service_fn(move |request| {

@@ -32,6 +32,7 @@ use crate::serve::{self, Edge, ReplyBody, Viewer};
 
 mod accept;
 mod conn;
+mod frames;
 mod layers;
 mod overdue;
 mod protocol;

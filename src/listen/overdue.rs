@@ -171,10 +171,10 @@ impl Watch {
         let opening = look.stage == Stage::Opening;
         let upgraded = look.stage == Stage::Upgraded;
         let silent = opening && look.received == 0;
-        // On HTTP/2 bytes outside of a request need not begin a head: they are
-        // settings, pings, windows.
-        let speaks_heads = matches!(look.stage, Stage::Opening | Stage::Http1);
-        let head = speaks_heads && look.head_begun && look.in_flight == 0;
+        // On HTTP/1 a head that comes while a request is in flight has to wait
+        // for its turn; on HTTP/2 heads come at any time.
+        let head =
+            !upgraded && look.head_begun && (look.in_flight == 0 || look.stage == Stage::Http2);
         let idle = upgraded || (look.in_flight == 0 && !head && !silent);
 
         hold(&mut self.silent, silent, now);
@@ -241,5 +241,172 @@ fn hold(since: &mut Option<Tick>, state: bool, now: Tick) {
         since.get_or_insert(now);
     } else {
         *since = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::vitals::RequestBody, *};
+
+    /// A connection that is in no state it should leave.
+    const WELL: Facts = Facts {
+        stage: Stage::Http1,
+        silent: None,
+        head: None,
+        idle: None,
+        untaken: None,
+        unsent: None,
+        retiring: None,
+    };
+
+    const BEGAN: Option<Tick> = Some(Tick(7));
+
+    /// Overdue for that reason once `seconds` have passed, and not a sweep before.
+    #[track_caller]
+    fn check(facts: Facts, seconds: u32, why: Why) {
+        let bounds = Bounds {
+            header_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(30),
+        };
+        let due = Tick(7 + 2 * seconds);
+        assert_eq!(
+            overdue(&facts, Tick(due.0 - 1), &bounds),
+            None,
+            "a sweep before"
+        );
+        assert_eq!(overdue(&facts, due, &bounds), Some(why), "in time");
+    }
+
+    #[test]
+    fn every_state_has_its_bound() {
+        let (opening, upgraded) = (Stage::Opening, Stage::Upgraded);
+        check(
+            Facts {
+                stage: opening,
+                silent: BEGAN,
+                ..WELL
+            },
+            10,
+            Why::Silent,
+        );
+        check(
+            Facts {
+                stage: opening,
+                head: BEGAN,
+                ..WELL
+            },
+            10,
+            Why::SlowHead,
+        );
+        check(
+            Facts {
+                head: BEGAN,
+                ..WELL
+            },
+            10,
+            Why::SlowHead,
+        );
+        check(
+            Facts {
+                idle: BEGAN,
+                ..WELL
+            },
+            30,
+            Why::Idle,
+        );
+        check(
+            Facts {
+                stage: Stage::Http2,
+                idle: BEGAN,
+                ..WELL
+            },
+            30,
+            Why::Idle,
+        );
+        check(
+            Facts {
+                untaken: BEGAN,
+                ..WELL
+            },
+            60,
+            Why::Untaken,
+        );
+        check(
+            Facts {
+                unsent: BEGAN,
+                ..WELL
+            },
+            60,
+            Why::Unsent,
+        );
+        check(
+            Facts {
+                idle: BEGAN,
+                retiring: BEGAN,
+                ..WELL
+            },
+            10,
+            Why::Lingering,
+        );
+        check(
+            Facts {
+                stage: upgraded,
+                idle: BEGAN,
+                ..WELL
+            },
+            600,
+            Why::Quiet,
+        );
+        check(
+            Facts {
+                stage: upgraded,
+                idle: BEGAN,
+                retiring: BEGAN,
+                ..WELL
+            },
+            600,
+            Why::Quiet,
+        );
+    }
+
+    #[test]
+    fn a_request_that_waits_for_others_is_never_overdue() {
+        let waits = Facts {
+            retiring: Some(Tick(0)),
+            ..WELL
+        };
+        for facts in [WELL, waits] {
+            assert_eq!(overdue(&facts, Tick(u32::MAX), &Bounds::default()), None);
+        }
+    }
+
+    #[test]
+    fn only_an_idle_connection_may_finish_first() {
+        assert_eq!(Why::Idle.order(), Order::Retire);
+        for why in [
+            Why::Silent,
+            Why::SlowHead,
+            Why::Untaken,
+            Why::Unsent,
+            Why::Lingering,
+        ] {
+            assert_eq!(why.order(), Order::Cut);
+        }
+    }
+
+    #[test]
+    fn another_request_begins_another_wait() {
+        let vitals = Arc::new(Vitals::default());
+        let mut watch = Watch::new(Arc::clone(&vitals));
+        vitals.enter(Stage::Http1);
+        vitals.read(10, b'x');
+        assert_eq!(watch.look(Tick(1)).head, Some(Tick(1)));
+        vitals.read(10, b'x');
+        assert_eq!(watch.look(Tick(2)).head, Some(Tick(1)));
+        // Between two sweeps: one is answered, another begins.
+        vitals.begin(RequestBody::None);
+        vitals.end();
+        vitals.read(10, b'x');
+        assert_eq!(watch.look(Tick(3)).head, Some(Tick(3)));
     }
 }

@@ -66,7 +66,8 @@ pub(super) struct Vitals {
     read_waits: AtomicBool,
     /// The last write could not write everything.
     write_waits: AtomicBool,
-    /// Bytes came since the last request ended: a head has begun.
+    /// A head has begun and is not complete. On HTTP/1: bytes came since the
+    /// last answer ended.
     head_begun: AtomicBool,
     /// `received` before the last read that may have completed a head.
     head_read_at: AtomicU64,
@@ -144,7 +145,7 @@ impl Vitals {
     pub(super) fn read(&self, bytes: usize, last: u8) {
         let received = self.received.load(Relaxed);
         // While a request is in flight, what comes is its body.
-        if self.in_flight.load(Relaxed) == 0 {
+        if self.stage() != Stage::Http2 && self.in_flight.load(Relaxed) == 0 {
             self.head_begun.store(true, Relaxed);
             self.head_read_at.store(received, Relaxed);
         }
@@ -158,9 +159,9 @@ impl Vitals {
         self.read_waits.store(true, Relaxed);
     }
 
-    /// The parser gave back bytes of a head it had begun.
-    pub(super) fn head_begun(&self) {
-        self.head_begun.store(true, Relaxed);
+    /// Whether a head has begun, where that is known otherwise than by its bytes.
+    pub(super) fn head_is(&self, begun: bool) {
+        self.head_begun.store(begun, Relaxed);
     }
 
     /// A write took `bytes`.
@@ -195,7 +196,10 @@ impl Vitals {
                 .saturating_add(length),
         };
         self.body_ends.store(ends, Relaxed);
-        self.head_begun.store(false, Relaxed);
+        // On HTTP/2 the next head may have begun already.
+        if self.stage() != Stage::Http2 {
+            self.head_begun.store(false, Relaxed);
+        }
         self.requests
             .store(self.requests.load(Relaxed).wrapping_add(1), Relaxed);
         self.in_flight.fetch_add(1, Relaxed);
@@ -246,13 +250,23 @@ impl Vitals {
                 || (in_flight > 0 && self.untaken.load(Relaxed) >= in_flight),
             waits_for_body: in_flight > 0
                 && self.read_waits.load(Relaxed)
-                && match self.body_ends.load(Relaxed) {
-                    BODY_NONE => false,
-                    // A complete chunked body ends in a line break.
-                    BODY_CHUNKED => self.last_byte.load(Relaxed) != b'\n',
-                    ends => received < ends,
-                },
+                && self.is_mid_body(received),
         }
+    }
+
+    /// The viewer has certainly not sent all of the last request's body.
+    fn is_mid_body(&self, received: u64) -> bool {
+        match self.body_ends.load(Relaxed) {
+            BODY_NONE => false,
+            // A complete chunked body ends in a line break.
+            BODY_CHUNKED => self.last_byte.load(Relaxed) != b'\n',
+            ends => received < ends,
+        }
+    }
+
+    /// The viewer was sending when we stopped listening to it.
+    pub(super) fn is_mid_message(&self) -> bool {
+        self.head_begun.load(Relaxed) || self.is_mid_body(self.received.load(Relaxed))
     }
 }
 

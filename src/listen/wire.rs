@@ -15,13 +15,18 @@ use std::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{
+    frames::Frames,
     roll::Place,
-    vitals::{Order, Vitals},
+    vitals::{Order, Stage, Vitals},
 };
 
 /// What one look ahead reads at most: what hyper reads first, so that a first
 /// request needs no second receive.
 const LOOK_AHEAD_MAX: usize = 8 * 1024;
+
+/// What a viewer may still send after its connection was closed, in bytes,
+/// before it finds out the hard way.
+const DISCARD_MAX: usize = 1024 * 1024;
 
 pub(super) struct Wire<I> {
     io: I,
@@ -29,9 +34,21 @@ pub(super) struct Wire<I> {
     kept: Vec<u8>,
     /// Of `kept`, how many were handed on.
     replayed: usize,
+    /// Where in its frames an HTTP/2 connection is.
+    frames: Option<Frames>,
+    closing: Closing,
     place: Place,
     /// Who the vitals wake; kept here to compare without a lock.
     waker: Option<Waker>,
+}
+
+/// How far closing has come.
+#[derive(Clone, Copy)]
+enum Closing {
+    Not,
+    /// We have said that nothing follows, and discard what the viewer still
+    /// says; so many bytes so far.
+    Said(usize),
 }
 
 impl<I> Wire<I> {
@@ -40,9 +57,19 @@ impl<I> Wire<I> {
             io,
             kept: Vec::new(),
             replayed: 0,
+            frames: None,
+            closing: Closing::Not,
             place,
             waker: None,
         }
+    }
+
+    /// It speaks HTTP/2 from its first byte on.
+    pub(super) fn follow_frames(&mut self) {
+        let mut frames = Frames::default();
+        let in_head = frames.follow(self.ahead());
+        self.frames = Some(frames);
+        self.vitals().head_is(in_head);
     }
 
     pub(super) fn vitals(&self) -> &Vitals {
@@ -106,8 +133,13 @@ impl<I: AsyncRead + Unpin> Wire<I> {
         match &result {
             Poll::Pending => self.vitals().read_waits(),
             Poll::Ready(Ok(())) => {
-                if let [.., last] = &buf.filled()[before..] {
-                    self.vitals().read(buf.filled().len() - before, *last);
+                let bytes = &buf.filled()[before..];
+                if let Some(last) = bytes.last() {
+                    self.vitals().read(bytes.len(), *last);
+                }
+                if let Some(frames) = &mut self.frames {
+                    let in_head = frames.follow(bytes);
+                    self.vitals().head_is(in_head);
                 }
             }
             Poll::Ready(Err(_)) => {}
@@ -150,7 +182,7 @@ impl<I: AsyncRead + Unpin> AsyncRead for Wire<I> {
     }
 }
 
-impl<I: AsyncWrite + Unpin> AsyncWrite for Wire<I> {
+impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<I> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -188,7 +220,43 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Wire<I> {
         result
     }
 
+    /// Closes our half, then waits for the viewer's as long as it still sends.
+    ///
+    /// "If a server performs an immediate close of a TCP connection, there is a
+    /// significant risk that the client will not be able to read the last HTTP
+    /// response. […] servers typically close a connection in stages." (RFC 9112
+    /// §9.6) One that is not in the middle of a message is not waited for: a
+    /// pooled connection may not notice for hours. The sweep bounds the rest.
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
+        let this = self.get_mut();
+        if let Closing::Not = this.closing {
+            ready!(Pin::new(&mut this.io).poll_shutdown(cx))?;
+            if this.vitals().stage() == Stage::Upgraded {
+                return Poll::Ready(Ok(()));
+            }
+            this.closing = Closing::Said(0);
+            this.vitals().give(Order::Retire);
+        }
+        this.poll_discard(cx)
+    }
+}
+
+impl<I: AsyncRead + Unpin> Wire<I> {
+    fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Closing::Said(discarded) = self.closing
+            && discarded < DISCARD_MAX
+        {
+            let mut space = [const { MaybeUninit::<u8>::uninit() }; LOOK_AHEAD_MAX];
+            let mut buf = ReadBuf::uninit(&mut space);
+            match self.poll_receive(cx, &mut buf) {
+                Poll::Pending if self.vitals().is_mid_message() => return Poll::Pending,
+                Poll::Ready(Ok(())) if !buf.filled().is_empty() => {
+                    self.closing = Closing::Said(discarded + buf.filled().len());
+                }
+                // Nothing there, the viewer's end, or an error: nothing to wait for.
+                Poll::Pending | Poll::Ready(_) => break,
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 }

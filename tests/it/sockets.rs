@@ -247,6 +247,22 @@ async fn too_many_connections_are_turned_away() {
 }
 
 #[tokio::test]
+async fn a_viewer_that_sends_too_much_can_read_why() {
+    let (workers, _bell) = start(1);
+    let mut stream = TcpStream::connect(open(&workers)).await.unwrap();
+    let head = format!("GET / HTTP/1.1\r\nhost: a\r\nx: {}", "y".repeat(512 * 1024));
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).await.unwrap();
+    assert!(
+        bytes.starts_with(b"HTTP/1.1 431 "),
+        "{}",
+        bytes.escape_ascii()
+    );
+}
+
+#[tokio::test]
 async fn every_address_means_both_families() {
     let (workers, _bell) = start(2);
     let both = match workers.open("[::]:0".parse().unwrap()) {

@@ -131,6 +131,51 @@ async fn a_leaving_viewer_drops_its_request() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_viewer_that_still_sends_can_read_its_answer() {
+    let house = House::open();
+    let mut viewer = house.connect_as(Expected::Sniff, 4096);
+    // More than is read, and more than fits the pipe.
+    let head = format!(
+        "GET /hello HTTP/1.1\r\nhost: a\r\nx: {}",
+        "y".repeat(200 * 1024)
+    );
+    viewer.write_all(head.as_bytes()).await.unwrap();
+    viewer.shutdown().await.unwrap();
+    let (text, took) = rest(&mut viewer).await;
+    assert!(text.starts_with("HTTP/1.1 431 "), "{text}");
+    assert_within(took, 0, 1);
+    assert_within(house.emptied().await, 0, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_viewer_that_sends_on_after_the_end_is_cut() {
+    let house = House::open();
+    let (mut read, mut write) = split(house.connect_as(Expected::Sniff, 4096));
+    let start = now();
+    let send = async {
+        let junk = [b'y'; 4096];
+        write
+            .write_all(b"GET /hello HTTP/1.1\r\nx: ")
+            .await
+            .unwrap();
+        while write.write_all(&junk).await.is_ok() {
+            sleep(Duration::from_secs(1)).await;
+        }
+    };
+    let receive = async {
+        let mut bytes = Vec::new();
+        read.read_to_end(&mut bytes).await.unwrap();
+        assert!(
+            bytes.starts_with(b"HTTP/1.1 431 "),
+            "{}",
+            bytes.escape_ascii()
+        );
+    };
+    tokio::join!(send, receive);
+    assert_within(now() - start, 10, 21);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_opening_connection_is_small() {
     let house = House::open();
     let (_viewers, ours) = duplex(PIPE);

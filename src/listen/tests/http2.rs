@@ -126,3 +126,24 @@ async fn retiring_finishes_the_streams() {
     retired.await.unwrap();
     driver.await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_dribbled_head_has_a_deadline() {
+    let house = House::open();
+    let mut viewer = house.connect();
+    viewer
+        .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+        .await
+        .unwrap();
+    let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    viewer.write_all(&settings).await.unwrap();
+    sleep(Duration::from_secs(30)).await;
+
+    let start = now();
+    let headers = [0, 0, 100, 1, 0, 0, 0, 0, 1];
+    viewer.write_all(&headers).await.unwrap();
+    while viewer.write_all(&[0x82]).await.is_ok() {
+        sleep(Duration::from_secs(1)).await;
+    }
+    assert_within(now() - start, 10, 12);
+}
