@@ -40,6 +40,7 @@ mod roll;
 mod socket;
 mod sweep;
 mod vitals;
+mod watch;
 mod wire;
 mod worker;
 mod workers;

@@ -1,15 +1,15 @@
 //! Which connections have waited long enough.
 //!
-//! Time is counted in sweeps. A [`Watch`] remembers since which sweep a
-//! connection is in a state it should leave; [`overdue`] compares that with the
-//! bounds and changes nothing. Since a state is seen at the next sweep, nothing
-//! is closed early.
+//! Time is counted in sweeps. The facts say since which sweep a connection is
+//! in each state it should leave; [`overdue`] compares them with the bounds and
+//! changes nothing. Since a state is seen at the next sweep, nothing is closed
+//! early.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use super::{
     Bounds,
-    vitals::{Look, Order, Stage, Vitals},
+    vitals::{Order, Stage},
 };
 
 /// Between two sweeps, and so the unit of a [`Tick`].
@@ -18,7 +18,7 @@ pub(super) const SWEEP_EVERY: Duration = Duration::from_millis(500);
 /// An HTTP/1 connection idle for this long gives its buffers back: 16 KiB of
 /// hyper's and the room for an answer under way. Making them anew costs about
 /// a microsecond, which a viewer that asks more often than this never pays.
-const PARK_AFTER: Duration = Duration::from_secs(2);
+pub(super) const PARK_AFTER: Duration = Duration::from_secs(2);
 
 /// Without progress for this long, a viewer that should take an answer is gone.
 pub(super) const WRITE_STALL_MAX: Duration = Duration::from_secs(60);
@@ -37,7 +37,7 @@ pub(super) const UPGRADE_IDLE_MAX: Duration = Duration::from_secs(600);
 
 /// Counts sweeps; at two a second it lasts 68 years.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Tick(u32);
+pub(super) struct Tick(pub(super) u32);
 
 impl Tick {
     pub(super) fn next(self) -> Self {
@@ -45,7 +45,7 @@ impl Tick {
     }
 
     /// Whether `span` has certainly passed since `earlier`.
-    fn is_past(self, earlier: Self, span: Duration) -> bool {
+    pub(super) fn is_past(self, earlier: Self, span: Duration) -> bool {
         let passed = SWEEP_EVERY.saturating_mul(self.0.saturating_sub(earlier.0));
         passed >= span
     }
@@ -127,126 +127,9 @@ pub(super) fn overdue(facts: &Facts, now: Tick, bounds: &Bounds) -> Option<Why> 
     }
 }
 
-/// One connection, and what the sweeps so far saw of it.
-#[derive(Debug)]
-pub(super) struct Watch {
-    vitals: Arc<Vitals>,
-    requests: u32,
-    received: u64,
-    /// `sent` when the viewer last made progress.
-    taken: u64,
-    silent: Option<Tick>,
-    head: Option<Tick>,
-    idle: Option<Tick>,
-    untaken: Option<Tick>,
-    unsent: Option<Tick>,
-    retiring: Option<Tick>,
-}
-
-impl Watch {
-    pub(super) fn new(vitals: Arc<Vitals>) -> Self {
-        Self {
-            vitals,
-            requests: 0,
-            received: 0,
-            taken: 0,
-            silent: None,
-            head: None,
-            idle: None,
-            untaken: None,
-            unsent: None,
-            retiring: None,
-        }
-    }
-
-    pub(super) fn vitals(&self) -> &Vitals {
-        &self.vitals
-    }
-
-    /// Looks, compares with the last time, remembers.
-    pub(super) fn look(&mut self, now: Tick) -> Facts {
-        let look = self.vitals.look();
-        self.forget_what_moved(&look);
-
-        let opening = look.stage == Stage::Opening;
-        let upgraded = look.stage == Stage::Upgraded;
-        let silent = opening && look.received == 0;
-        // On HTTP/1 a head that comes while a request is in flight has to wait
-        // for its turn; on HTTP/2 heads come at any time.
-        let head =
-            !upgraded && look.head_begun && (look.in_flight == 0 || look.stage == Stage::Http2);
-        let idle = upgraded || (look.in_flight == 0 && !head && !silent);
-
-        hold(&mut self.silent, silent, now);
-        hold(&mut self.head, head, now);
-        hold(&mut self.idle, idle, now);
-        hold(&mut self.untaken, !upgraded && look.waits_for_taker, now);
-        hold(
-            &mut self.unsent,
-            look.stage == Stage::Http1 && look.waits_for_body,
-            now,
-        );
-        hold(&mut self.retiring, look.order >= Order::Retire, now);
-        Facts {
-            stage: look.stage,
-            silent: self.silent,
-            head: self.head,
-            idle: self.idle,
-            untaken: self.untaken,
-            unsent: self.unsent,
-            retiring: self.retiring,
-        }
-    }
-
-    /// Whether its buffers are worth giving back.
-    pub(super) fn is_for_parking(&self, facts: &Facts, now: Tick) -> bool {
-        facts.head.is_none()
-            && facts.retiring.is_none()
-            && facts
-                .idle
-                .is_some_and(|since| now.is_past(since, PARK_AFTER))
-            && self.vitals.may_park()
-    }
-
-    /// What moved since the last sweep starts its wait anew.
-    fn forget_what_moved(&mut self, look: &Look) {
-        if look.requests != self.requests {
-            self.requests = look.requests;
-            self.head = None;
-            self.idle = None;
-            self.unsent = None;
-        }
-        let progress = match look.stage {
-            Stage::Upgraded => 1,
-            Stage::Opening | Stage::Http1 | Stage::Http2 => WRITE_PROGRESS_MIN,
-        };
-        if look.sent.saturating_sub(self.taken) >= progress {
-            self.taken = look.sent;
-            self.untaken = None;
-            self.idle = None;
-        }
-        if look.received != self.received {
-            self.received = look.received;
-            self.unsent = None;
-            if look.stage == Stage::Upgraded {
-                self.idle = None;
-            }
-        }
-    }
-}
-
-/// Keeps since when `state` holds.
-fn hold(since: &mut Option<Tick>, state: bool, now: Tick) {
-    if state {
-        since.get_or_insert(now);
-    } else {
-        *since = None;
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{super::vitals::RequestBody, *};
+    use super::*;
 
     /// A connection that is in no state it should leave.
     const WELL: Facts = Facts {
@@ -392,21 +275,5 @@ mod tests {
         ] {
             assert_eq!(why.order(), Order::Cut);
         }
-    }
-
-    #[test]
-    fn another_request_begins_another_wait() {
-        let vitals = Arc::new(Vitals::default());
-        let mut watch = Watch::new(Arc::clone(&vitals));
-        vitals.enter(Stage::Http1);
-        vitals.read(10, b'x');
-        assert_eq!(watch.look(Tick(1)).head, Some(Tick(1)));
-        vitals.read(10, b'x');
-        assert_eq!(watch.look(Tick(2)).head, Some(Tick(1)));
-        // Between two sweeps: one is answered, another begins.
-        vitals.begin(RequestBody::None);
-        vitals.end();
-        vitals.read(10, b'x');
-        assert_eq!(watch.look(Tick(3)).head, Some(Tick(3)));
     }
 }

@@ -11,8 +11,8 @@ use std::{
 use tokio::sync::Notify;
 
 use super::{
-    overdue::Watch,
     vitals::{Order, Vitals},
+    watch::Watch,
 };
 
 /// A worker's connections: how many, and the vitals of each.

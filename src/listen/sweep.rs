@@ -15,9 +15,10 @@ use tokio::{
 
 use super::{
     Bounds,
-    overdue::{SWEEP_EVERY, Tick, Watch, overdue},
+    overdue::{SWEEP_EVERY, Tick, overdue},
     roll::Roll,
     vitals::Order,
+    watch::Watch,
 };
 
 /// Connections looked at before others get a turn: about 0.1 ms.
