@@ -29,7 +29,10 @@ pub(super) enum Command {
     /// Stop accepting here; answered when the socket is closed.
     Close(SocketAddr, oneshot::Sender<()>),
     /// Stop accepting, finish within that time; answered with how many were cut.
+    /// The worker stays: a viewer of another one may follow a fetch that runs here.
     Drain(Duration, oneshot::Sender<usize>),
+    /// End.
+    Stop,
 }
 
 /// A runtime for one thread.
@@ -54,8 +57,8 @@ struct Standing {
 }
 
 impl<R: Respond> Worker<R> {
-    /// Obeys until it has drained, or nobody is left to command it: then what is
-    /// open is cut.
+    /// Obeys until it is told to stop, or nobody is left to tell it; what is still
+    /// open then is cut.
     pub(super) async fn work(self, mut commands: mpsc::UnboundedReceiver<Command>) {
         let sweeping = sweep(Arc::clone(&self.roll), Arc::clone(&self.shared.bounds));
         tokio::spawn(sweeping);
@@ -80,8 +83,8 @@ impl<R: Respond> Worker<R> {
                         standing.leave().await;
                     }
                     let _ = drained.send(self.drain(within).await);
-                    return;
                 }
+                Command::Stop => return,
             }
         }
     }

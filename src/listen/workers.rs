@@ -170,10 +170,13 @@ impl Workers {
     /// gone, and nothing can be opened. Dropping it only stops the wait.
     pub async fn drain(&self, within: Duration) -> usize {
         self.addresses().clear();
-        self.tell_all(|drained| Command::Drain(within, drained))
-            .await
-            .into_iter()
-            .sum()
+        let cut = self
+            .tell_all(|drained| Command::Drain(within, drained))
+            .await;
+        for thread in &self.threads {
+            thread.tell(Command::Stop);
+        }
+        cut.into_iter().sum()
     }
 
     /// Tells every worker, then waits for their answers; none from one that is gone.

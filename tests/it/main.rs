@@ -11,7 +11,6 @@ mod daemon;
 mod exchange;
 mod floors;
 mod harness;
-mod reload;
-
 mod origin;
+mod reload;
 mod sockets;

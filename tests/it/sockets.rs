@@ -19,12 +19,14 @@ use warmfront::{
 const ANY: &str = "127.0.0.1:0";
 const LONG: Duration = Duration::from_secs(60);
 
-/// Says which worker it is; `/wait` waits to be released first.
+/// Says which worker it is; `/wait` waits to be released first. `/lead` begins
+/// what lands once released, and `/follow` waits for that.
 #[derive(Clone)]
 struct Doorman {
     index: usize,
     waiting: Arc<Semaphore>,
     released: watch::Receiver<bool>,
+    landed: Arc<Semaphore>,
 }
 
 /// What the tests hold of the doormen.
@@ -38,10 +40,24 @@ impl Respond for Doorman {
 
     async fn respond(&self, request: Request<Incoming>, viewer: Viewer) -> Response<Full<Bytes>> {
         assert!(viewer.address.ip().is_loopback());
-        if request.uri().path() == "/wait" {
-            self.waiting.add_permits(1);
-            let mut released = self.released.clone();
-            let _ = released.wait_for(|released| *released).await;
+        let mut released = self.released.clone();
+        match request.uri().path() {
+            "/wait" => {
+                self.waiting.add_permits(1);
+                let _ = released.wait_for(|released| *released).await;
+            }
+            "/lead" => {
+                let landed = Arc::clone(&self.landed);
+                tokio::spawn(async move {
+                    let _ = released.wait_for(|released| *released).await;
+                    landed.add_permits(1);
+                });
+            }
+            "/follow" => {
+                self.waiting.add_permits(1);
+                self.landed.acquire().await.unwrap().forget();
+            }
+            _ => {}
         }
         Response::new(Full::new(Bytes::from(format!("worker {};", self.index))))
     }
@@ -56,6 +72,7 @@ impl Bell {
 
 fn start(count: usize) -> (Arc<Workers>, Bell) {
     let waiting = Arc::new(Semaphore::new(0));
+    let landed = Arc::new(Semaphore::new(0));
     let (release, released) = watch::channel(false);
     let bell = Bell {
         waiting: Arc::clone(&waiting),
@@ -65,6 +82,7 @@ fn start(count: usize) -> (Arc<Workers>, Bell) {
         index,
         waiting: Arc::clone(&waiting),
         released: released.clone(),
+        landed: Arc::clone(&landed),
     };
     (Arc::new(Workers::start(count, make).unwrap()), bell)
 }
@@ -206,6 +224,35 @@ async fn draining_finishes_what_is_in_flight() {
     is_closed(&mut busy).await;
     assert_eq!(draining.await.unwrap(), 0);
     assert_eq!(workers.connections(), 0);
+}
+
+/// What one worker fetches may be what another one's viewer waits for.
+#[tokio::test]
+async fn a_drained_worker_goes_on_with_what_it_began() {
+    let (workers, bell) = start(2);
+    let address = open(&workers);
+    let mut leader = TcpStream::connect(address).await.unwrap();
+    let (_, leading) = get(&mut leader, "/lead").await;
+    let mut follower = loop {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        if get(&mut stream, "/").await.1 != leading {
+            break stream;
+        }
+    };
+    send(&mut follower, "/follow").await;
+    bell.somebody_waits().await;
+
+    let draining = tokio::spawn({
+        let workers = Arc::clone(&workers);
+        async move { workers.drain(LONG).await }
+    });
+    is_closed(&mut leader).await;
+    while workers.connections() > 1 {
+        tokio::task::yield_now().await;
+    }
+    bell.release.send_replace(true);
+    answer(&mut follower).await;
+    assert_eq!(draining.await.unwrap(), 0);
 }
 
 #[tokio::test]
