@@ -86,6 +86,11 @@ impl<T: Clone> Flights<T> {
         })
     }
 
+    /// Follows the flight of `key`, if one is open.
+    pub fn follow(&self, key: Key) -> Option<Ticket<T>> {
+        self.0.open().get(&key).cloned().map(Ticket)
+    }
+
     /// Remembers that answers to `key` are not shareable, so that nobody waits for one.
     pub fn mark_unshared(&self, key: Key, now: Timestamp) {
         self.0.unshared.mark(key, now);

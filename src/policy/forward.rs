@@ -9,7 +9,7 @@ use http::{
     uri::{InvalidUri, PathAndQuery},
 };
 
-use super::{Ask, ForwardQuery, Rules, Selection, Target};
+use super::{Ask, ForwardQuery, RequestDirectives, Rules, Selection, Target};
 use crate::fields::{cookie, encoding::Codings, forwarded, hop, query};
 
 /// Why the origin is asked.
@@ -65,6 +65,8 @@ pub const RESPONSE_ONLY: &[&str] = &[
     "x-cache",
 ];
 
+/// Of an upgrade to HTTP/2 in clear text, which we take for no upgrade (RFC 9113 §3.1).
+const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -81,7 +83,8 @@ pub fn request(
 ) -> Result<Outgoing, InvalidUri> {
     let mut headers = HeaderMap::with_capacity(ask.headers.len() + target.headers.len() + 8);
     for (name, value) in &ask.headers {
-        if passes(name, rules) && !replaced(name) && !(purpose == Purpose::Fill && selects(name)) {
+        let dropped = purpose == Purpose::Fill && (selects(name) || directs(name, rules));
+        if passes(name, rules) && !replaced(name) && !dropped {
             headers.append(name, value.clone());
         }
     }
@@ -95,6 +98,7 @@ pub fn request(
     }
     hop::strip(&mut headers, protected);
     headers.remove(header::EXPECT);
+    headers.remove(HTTP2_SETTINGS);
     if let Some(protocol) = upgrade {
         headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
         headers.insert(header::UPGRADE, protocol);
@@ -176,6 +180,14 @@ fn selects(name: &HeaderName) -> bool {
             | header::RANGE
             | header::ACCEPT_ENCODING
     )
+}
+
+/// Fields that direct caches on the way, where the viewer has no say: an `only-if-cached`
+/// would let it choose the answer that everyone gets.
+fn directs(name: &HeaderName, rules: &Rules) -> bool {
+    rules.request_directives == RequestDirectives::Ignore
+        && !rules.key.headers.contains(name)
+        && matches!(*name, header::CACHE_CONTROL | header::PRAGMA)
 }
 
 /// The forwarded cookies in one field, in the viewer's order; none, no field.

@@ -1,6 +1,6 @@
 //! Whether a request is for the cache, for the origin, or answered here.
 
-use http::{Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 
 use super::{Ask, Caching, Key, Methods, Rules};
 use crate::fields::hop;
@@ -60,6 +60,17 @@ impl Refusal {
     }
 }
 
+/// Whether a request asks to go on as a WebSocket, the one protocol that is tunnelled.
+///
+/// Any other `Upgrade` is dropped: "a server MAY ignore a received Upgrade header field"
+/// (RFC 9110 §7.8), and HTTP/2 in a tunnel would carry requests past every rule.
+pub fn asks_for_websocket(method: &Method, headers: &HeaderMap) -> bool {
+    // "The method of the request MUST be GET" (RFC 6455 §4.1).
+    *method == Method::GET
+        && hop::wants_upgrade(headers)
+            .is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"))
+}
+
 /// Decides what becomes of `ask`.
 pub fn intent(ask: &Ask, rules: &Rules) -> Intent {
     if matches!(ask.method, Method::CONNECT | Method::TRACE) {
@@ -86,7 +97,7 @@ pub fn intent(ask: &Ask, rules: &Rules) -> Intent {
     if ask.has_body {
         return Intent::Refuse(Refusal::BodyOnRead);
     }
-    if hop::wants_upgrade(&ask.headers).is_some() {
+    if asks_for_websocket(&ask.method, &ask.headers) {
         return Intent::Pass(WhyPass::Upgrade);
     }
     Intent::Cache(rules.key.key(ask))

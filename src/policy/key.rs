@@ -47,6 +47,14 @@ pub struct Scope {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key(pub u128);
 
+impl Key {
+    /// Names a subset of the requests with this key: those for which something else is
+    /// `salt` too.
+    pub const fn among(self, salt: u128) -> Self {
+        Self(self.0 ^ salt)
+    }
+}
+
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:032x}", self.0)

@@ -175,6 +175,13 @@ fn credentials(ask: &Ask, rules: &Rules, control: &Control<'_>) -> Result<(), Wh
     Ok(())
 }
 
+/// Whether `ask` carries credentials that the key does not hold: answers to it need more
+/// than answers to others to be shared.
+pub fn credentialed(ask: &Ask, rules: &Rules) -> bool {
+    let keyed = rules.key.headers.contains(&header::AUTHORIZATION);
+    ask.headers.contains_key(header::AUTHORIZATION) && !keyed || unkeyed_cookies(ask, rules)
+}
+
 /// Whether a cookie reaches the origin that the key does not hold.
 fn unkeyed_cookies(ask: &Ask, rules: &Rules) -> bool {
     use crate::fields::cookie;

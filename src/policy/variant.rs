@@ -66,6 +66,11 @@ impl Varying {
         values(&self.names, ask, rules) == self.values
     }
 
+    /// A hash of what `ask` has for these names.
+    pub fn values_of(&self, ask: &Ask, rules: &Rules) -> u128 {
+        values(&self.names, ask, rules)
+    }
+
     /// The names, sorted.
     pub fn names(&self) -> &[HeaderName] {
         &self.names

@@ -11,11 +11,10 @@ use hyper::{body::Incoming, upgrade::OnUpgrade};
 use super::Viewer;
 use crate::{
     fields::{
-        hop,
         host::{BadHost, Host},
-        path,
+        list, path,
     },
-    policy::Ask,
+    policy::{Ask, intent},
     time::Timestamp,
 };
 
@@ -53,8 +52,7 @@ pub(super) fn asked(
     viewer: Viewer,
     at: Timestamp,
 ) -> Result<Asked, (Malformed, HeaderMap)> {
-    let upgrade = hop::wants_upgrade(request.headers())
-        .is_some()
+    let upgrade = intent::asks_for_websocket(request.method(), request.headers())
         .then(|| hyper::upgrade::on(&mut request));
     let (head, body) = request.into_parts();
     let ask = checked(head, !body.is_end_stream(), viewer, at)?;
@@ -68,7 +66,8 @@ pub fn checked(
     viewer: Viewer,
     at: Timestamp,
 ) -> Result<Ask, (Malformed, HeaderMap)> {
-    let found = host(&head.uri, &head.headers, head.version)
+    let found = understood(&head)
+        .and_then(|()| host(&head.uri, &head.headers, head.version))
         .and_then(|host| Ok((host, target(&head.method, &head.uri)?)));
     let (host, (target, rewritten)) = match found {
         Ok(found) => found,
@@ -86,6 +85,38 @@ pub fn checked(
         viewer: viewer.address,
         at,
     })
+}
+
+/// Refuses what we could only misunderstand.
+fn understood(head: &request::Parts) -> Result<(), Malformed> {
+    // "A server that receives a request message with a transfer coding it does not
+    // understand SHOULD respond with 501" (RFC 9112 §6.1).
+    let codings = head.headers.get_all(header::TRANSFER_ENCODING);
+    if !list::members(codings).all(|coding| coding.eq_ignore_ascii_case(b"chunked")) {
+        let status = StatusCode::NOT_IMPLEMENTED;
+        return Err(Malformed {
+            status,
+            error: "unknown_transfer_coding",
+        });
+    }
+    // "A server that receives an Expect field value containing a member other than
+    // 100-continue MAY respond with a 417" (RFC 9110 §10.1.1).
+    let expected = head.headers.get_all(header::EXPECT);
+    if !list::members(expected).all(|member| member.eq_ignore_ascii_case(b"100-continue")) {
+        let status = StatusCode::EXPECTATION_FAILED;
+        return Err(Malformed {
+            status,
+            error: "unknown_expectation",
+        });
+    }
+    // The authority form is "only used for CONNECT requests" (RFC 9112 §3.2.3).
+    if head.uri.scheme().is_none()
+        && head.uri.authority().is_some()
+        && head.method != Method::CONNECT
+    {
+        return Err(bad("bad_target"));
+    }
+    Ok(())
 }
 
 /// The host that was asked for: one, and the same wherever it is named.

@@ -68,6 +68,8 @@ pub(super) struct Passing {
 pub(super) struct Errand {
     way: Arc<Way>,
     key: Key,
+    /// The key of its flight: the same, or that of some of the requests with it.
+    flight: Key,
     fwd: &'static str,
     /// What is validated or replaced.
     stale: Option<Arc<Object>>,
@@ -76,13 +78,14 @@ pub(super) struct Errand {
 impl Errand {
     pub(super) fn new(
         way: Arc<Way>,
-        key: Key,
+        (key, flight): (Key, Key),
         fwd: &'static str,
         stale: Option<Arc<Object>>,
     ) -> Self {
         Self {
             way,
             key,
+            flight,
             fwd,
             stale,
         }
@@ -189,7 +192,7 @@ impl Errand {
                         way.edge.store.forget(self.key, &stale);
                     }
                     if why.lasts() {
-                        way.edge.flights.mark_unshared(self.key, times.received);
+                        way.edge.flights.mark_unshared(self.flight, times.received);
                     }
                     told.announce(Arrival::Unshareable);
                 }
@@ -240,10 +243,10 @@ impl Errand {
         let reader = fill.reader();
         if shareable {
             told.announce(Arrival::Filling(fill.clone()));
-            edge.flights.mark_shared(self.key);
+            edge.flights.mark_shared(self.flight);
         } else {
             told.announce(Arrival::Unshareable);
-            edge.flights.mark_unshared(self.key, edge.clock.now());
+            edge.flights.mark_unshared(self.flight, edge.clock.now());
         }
         if let Some(reader) = reader {
             told.report(Led::Filling(reader, kept_back));
@@ -282,12 +285,12 @@ impl Errand {
         });
         match kept {
             Ok((object, true)) => {
-                edge.flights.mark_shared(self.key);
+                edge.flights.mark_shared(self.flight);
                 told.announce(Arrival::Stored(object.clone()));
                 told.report(Led::Refreshed(object));
             }
             Ok((object, false)) => {
-                edge.flights.mark_unshared(self.key, times.received);
+                edge.flights.mark_unshared(self.flight, times.received);
                 told.announce(Arrival::Unshareable);
                 told.report(Led::Refreshed(object));
             }

@@ -16,6 +16,7 @@ use crate::{
         Key, Meta,
         deliver::{CacheStatus, Outcome},
         reuse::{self, Reuse},
+        storable,
     },
     store::{Found, Object},
 };
@@ -35,9 +36,16 @@ pub(super) async fn miss(way: Way, key: Key, mut found: Found) -> Response<Reply
         return pass::for_part(way, fwd).await;
     }
     let way = Arc::new(way);
-    let mut errand = Errand::new(way.clone(), key, fwd, stale);
+    let mut flight = flight(&way, key);
+    let mut errand = Errand::new(way.clone(), (key, flight), fwd, stale);
+    // Whoever has credentials may still follow those without.
+    let mut open = way.edge.flights.follow(key).map(Join::Follow);
     for _ in 0..=FOLLOWS_MAX {
-        match way.edge.flights.join(key, way.edge.clock.now()) {
+        let now = way.edge.clock.now();
+        match open
+            .take()
+            .unwrap_or_else(|| way.edge.flights.join(flight, now))
+        {
             Join::Alone => return errand.lead(None).await,
             Join::Lead(lease) => {
                 // Between our look and our lease another flight may have landed.
@@ -46,7 +54,7 @@ pub(super) async fn miss(way: Way, key: Key, mut found: Found) -> Response<Reply
                     return answer;
                 }
                 let (fwd, stale) = why(&way, &found);
-                errand = Errand::new(way.clone(), key, fwd, stale);
+                errand = Errand::new(way.clone(), (key, flight), fwd, stale);
                 return errand.lead(Some(lease)).await;
             }
             Join::Follow(ticket) => {
@@ -57,9 +65,12 @@ pub(super) async fn miss(way: Way, key: Key, mut found: Found) -> Response<Reply
                     .one();
                 match ticket.wait(patience(&way)).await {
                     Landed::With(arrival) => {
+                        // For those who want another variant, one of them leads next.
+                        let variant = variant(&way, &arrival);
                         if let Some(answer) = follow(&way, fwd, arrival) {
                             return answer;
                         }
+                        flight = flight.among(variant);
                     }
                     Landed::Abandoned => {}
                     Landed::Overdue => break,
@@ -77,10 +88,38 @@ pub(super) async fn miss(way: Way, key: Key, mut found: Found) -> Response<Reply
 
 /// Refreshes `object` in the background, unless that is under way already (RFC 5861 §3).
 pub(super) fn refresh(way: Way, key: Key, object: Arc<Object>) {
-    if let Join::Lead(lease) = way.edge.flights.join(key, way.edge.clock.now()) {
-        let errand = Errand::new(Arc::new(way), key, "stale", Some(object));
+    let flight = flight(&way, key);
+    if let Join::Lead(lease) = way.edge.flights.join(flight, way.edge.clock.now()) {
+        let errand = Errand::new(Arc::new(way), (key, flight), "stale", Some(object));
         tokio::spawn(errand.run(Some(lease), None));
     }
+}
+
+/// The flight of a request. Those with credentials fly among themselves: their answers
+/// are seldom shareable, and that must not ground those without.
+fn flight(way: &Way, key: Key) -> Key {
+    if storable::credentialed(&way.ask, way.rules()) {
+        key.among(CREDENTIALED)
+    } else {
+        key
+    }
+}
+
+/// Any number but 0.
+const CREDENTIALED: u128 = 0x6372_6564_656e_7469_616c_6564_2121_2121;
+
+/// What tells the variant that `way` wants from the one that arrived; 0 when it is the same
+/// or cannot be told.
+fn variant(way: &Way, arrival: &Arrival) -> u128 {
+    let meta = match arrival {
+        Arrival::Filling(fill) => fill.meta(),
+        Arrival::Stored(object) | Arrival::Stale(object) => &object.meta,
+        Arrival::Unshareable | Arrival::Failed(_) => return 0,
+    };
+    let other = meta.varying.as_ref();
+    other
+        .filter(|varying| !varying.matches(&way.ask, way.rules()))
+        .map_or(0, |varying| varying.values_of(&way.ask, way.rules()))
 }
 
 /// Why the origin is asked, in RFC 9211's terms, and what may be validated.
