@@ -17,6 +17,7 @@
 //! | how is it validated and refreshed? | `validate` | RFC 9111 §4.3, §3.2 |
 //! | the origin answered, or did not: what now? | `settle` | RFC 9111 §4.2.4, §4.3.3 |
 //! | does the viewer's own condition hold? | `precondition` | RFC 9110 §13 |
+//! | which bytes of it does the viewer want? | `slice` | RFC 9110 §14 |
 //! | what goes to the origin? | `forward` | CloudFront origin request policy |
 //! | try again? | `failover` | CloudFront origin timeouts |
 //! | how is a failure told? | `answer` | RFC 9110 §15.6 |
@@ -43,6 +44,7 @@ pub mod pattern;
 pub mod precondition;
 pub mod reuse;
 pub mod settle;
+pub mod slice;
 pub mod storable;
 pub mod unsafe_method;
 pub mod validate;

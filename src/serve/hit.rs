@@ -2,13 +2,14 @@
 
 use http::{HeaderMap, Method, Response, StatusCode};
 
-use super::{ReplyBody, Way};
+use super::{ReplyBody, Way, part};
 use crate::{
     observe::CacheResult,
     policy::{
         deliver::{self, CacheStatus, Outcome, Report},
         precondition::{self, Validators, Verdict},
         reuse::Standing,
+        slice,
     },
     store::Object,
 };
@@ -73,7 +74,12 @@ pub(super) fn stored(
         head.status()
     };
     *answer.headers_mut() = headers;
-    answer
+    if unmodified || !part::wanted(&way.ask.headers) {
+        return answer;
+    }
+    let (validators, length) = (validators(object), object.body.len() as u64);
+    let slice = slice::slice(&way.ask, head.status(), validators, length, way.ask.at);
+    part::cut(way, object, &slice, answer)
 }
 
 fn validators(object: &Object) -> Validators<'_> {

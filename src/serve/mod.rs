@@ -37,6 +37,7 @@ mod ask;
 mod errand;
 mod hit;
 mod miss;
+mod part;
 mod pass;
 mod reply;
 mod request_id;

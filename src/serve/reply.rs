@@ -26,6 +26,8 @@ enum Source {
     Empty,
     /// All of it, until it is taken.
     Whole(Option<Bytes>),
+    /// Parts of it, the next one last.
+    Pieces(Vec<Bytes>),
     /// An answer that is being stored.
     Filling(Reader),
     /// An answer for this viewer alone. Boxed: it is much larger than the others.
@@ -69,6 +71,15 @@ impl ReplyBody {
         }
     }
 
+    /// The pieces in their order.
+    pub(super) fn pieces(mut pieces: Vec<Bytes>, meter: Meter) -> Self {
+        pieces.reverse();
+        Self {
+            source: Source::Pieces(pieces),
+            meter,
+        }
+    }
+
     pub(super) const fn filling(reader: Reader, meter: Meter) -> Self {
         Self {
             source: Source::Filling(reader),
@@ -99,6 +110,7 @@ impl Body for ReplyBody {
                 let body = body.take().filter(|body| !body.is_empty());
                 Poll::Ready(body.map(|body| Ok(Frame::data(body))))
             }
+            Source::Pieces(pieces) => Poll::Ready(pieces.pop().map(|piece| Ok(Frame::data(piece)))),
             Source::Filling(reader) => Pin::new(reader)
                 .poll_frame(cx)
                 .map_err(|_broken| BrokenBody),
@@ -121,6 +133,7 @@ impl Body for ReplyBody {
         match &self.source {
             Source::Empty => true,
             Source::Whole(body) => body.as_ref().is_none_or(Bytes::is_empty),
+            Source::Pieces(pieces) => pieces.is_empty(),
             Source::Filling(reader) => reader.is_end_stream(),
             Source::Passing(received) => received.is_end_stream(),
         }
@@ -131,6 +144,9 @@ impl Body for ReplyBody {
             Source::Empty => SizeHint::with_exact(0),
             Source::Whole(body) => {
                 SizeHint::with_exact(body.as_ref().map_or(0, |body| body.len() as u64))
+            }
+            Source::Pieces(pieces) => {
+                SizeHint::with_exact(pieces.iter().map(|piece| piece.len() as u64).sum())
             }
             Source::Filling(reader) => reader.size_hint(),
             Source::Passing(received) => received.size_hint(),

@@ -25,6 +25,7 @@ exchanges! {
     key: "key",
     pass: "pass",
     path: "path",
+    range: "range",
     route: "route",
     smuggle: "smuggle",
     store: "store",
