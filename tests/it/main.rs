@@ -7,6 +7,7 @@
 mod alloc;
 mod admin;
 mod config;
+mod demo;
 mod daemon;
 mod exchange;
 mod floors;
