@@ -49,7 +49,6 @@ id = "load"
 path = "*"
 origin = "origin"
 key.query = "all"
-compress = false
 TOML
 
 start "$load_cpu" "$target/examples/load" origin "${ports[0]}"

@@ -7,6 +7,7 @@
 mod admin;
 mod alloc;
 mod config;
+mod demo;
 mod daemon;
 mod exchange;
 mod floors;

@@ -77,7 +77,11 @@ async fn show(demo: &Demo) -> anyhow::Result<()> {
         () = stop.asked() => Ok(()),
         shown = stage.show(demo) => shown,
     };
-    stage.edge.stop().await?;
+    // Requests under way may end, unless somebody asks twice.
+    tokio::select! {
+        () = stop.asked() => {}
+        stopped = stage.edge.stop() => stopped?,
+    }
     shown
 }
 

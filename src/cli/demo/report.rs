@@ -76,7 +76,7 @@ impl Report {
             "edge hit\nmedian",
             "edge hit\np99",
             "faster",
-            "origin asked\nbefore→after",
+            "origin\nrequests",
         ]);
         for search in &self.searches {
             let (direct, edge) = (&search.direct, &search.edge);
