@@ -12,6 +12,8 @@ mod daemon;
 mod exchange;
 mod floors;
 mod harness;
+mod history;
 mod origin;
+mod properties;
 mod reload;
 mod sockets;
