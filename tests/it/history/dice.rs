@@ -12,7 +12,7 @@ pub(super) enum For {
     Viewer,
     /// The connection to the origin of this number.
     Dial,
-    /// The request at the origin of this number.
+    /// The request at the origin for this question.
     Fetch,
 }
 
@@ -20,7 +20,7 @@ impl Dice {
     /// The dice of one thing, so that what it draws does not depend on what others drew.
     pub(super) fn of(seed: u64, what: For, number: usize) -> Self {
         let mut dice = Self(seed);
-        let stream = dice.next() ^ (number as u64) << 8 ^ what as u64;
+        let stream = dice.next() ^ (number as u64) << 3 ^ what as u64;
         let mut dice = Self(stream);
         Self(dice.next())
     }

@@ -19,6 +19,8 @@ const UNSHARED_MS: u64 = 60_000;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Question {
     pub(super) at: u64,
+    /// Tells it from what else happened at that time, as a fetch's `order` does.
+    pub(super) order: usize,
     pub(super) method: &'static str,
     pub(super) path: &'static str,
     pub(super) rules: Rules,
@@ -43,7 +45,11 @@ pub(super) struct Fetch {
     /// The viewer's request that it was made for.
     pub(super) asker: usize,
     pub(super) asked: u64,
+    /// Whether it was for a whole answer: GET, without a range.
+    pub(super) whole: bool,
     pub(super) headed: Option<u64>,
+    /// When its head was sent, among what else happened then.
+    pub(super) order: usize,
     /// When its answer ended, well or not.
     pub(super) ended: Option<u64>,
     /// Whether the origin failed it: a server error, or no answer.
@@ -82,7 +88,7 @@ impl Model {
         let (asker, now) = (&self.questions[own.asker], own.asked);
         let same = |other: &&Fetch| {
             let question = &self.questions[other.asker];
-            question.path == asker.path && question.could_share()
+            question.path == asker.path && question.could_share() && other.whole
         };
         let others = || self.fetches[..id].iter().filter(same);
         let waits = |other: &Fetch| other.headed.is_none() && other.ended.is_none();
@@ -92,12 +98,16 @@ impl Model {
         let theirs = &self.questions[leader.asker];
         let parted = |question: &Question| {
             let varied = |other: &Fetch| other.word.vary == Vary::Language;
-            others().any(|other| varied(other) && other.headed >= Some(question.at))
+            others().any(|other| varied(other) && other.order > question.order)
         };
         let apart = parted(asker) != parted(theirs)
             || parted(asker) && !asker.same_language(theirs);
-        let recent = |other: &Fetch| other.headed.is_some_and(|at| now - at <= UNSHARED_MS);
+        let recent = |other: &Fetch| {
+            let until = other.headed.map(|at| at + UNSHARED_MS);
+            until >= Some(leader.asked)
+        };
         let excused = !asker.could_share()
+            || !own.whole
             || apart
             || others().any(|other| recent(other) && !self.is_shareable(other))
             || others().any(|other| other.headed.is_some() && other.ended.is_none())
@@ -195,7 +205,8 @@ impl Model {
         let path = question.path;
         let posts = self.questions.iter().filter(|post| {
             let status = post.from.map_or(0, |from| self.fetches[from].status);
-            post.method == "POST" && post.path == path && (200..400).contains(&status)
+            // Excused, for now, are also those made where nothing was cached.
+            post.rules.caching && post.method == "POST" && post.path == path && (200..400).contains(&status)
         });
         for post in posts.filter_map(|post| post.replied) {
             let before = fetch.ended.is_some_and(|ended| ended < post);
@@ -222,7 +233,7 @@ impl Model {
         let explicit = word.max_age.is_some() || word.gives_leave();
         let reasons = [
             (!asker.rules.caching, "fetched where nothing is cached"),
-            (asker.method != "GET", "no answer to GET"),
+            (!fetch.whole, "no whole answer to GET"),
             (word.no_store, "no-store"),
             (word.private, "private"),
             (word.no_cache, "no-cache, not validated"),
@@ -230,10 +241,8 @@ impl Model {
             (word.vary == Vary::Everything, "varies by everything"),
             (asker.bearer && !word.gives_leave(), "for one's credentials"),
             (asker.cookie && !explicit, "for one's cookie"),
-            (fetch.status == 206, "a part"),
             (fetch.unframed, "without an end"),
             (fetch.announced && fetch.body.len() as u64 > OBJECT_BYTES_MAX, "too large"),
-            (asker.range.is_some(), "asked for as a part"),
             (word.max_age.is_none() && self.lifetime(fetch) == 0, "without a lifetime"),
         ];
         reasons.iter().find(|(is, _)| *is).map(|(_, why)| *why)
@@ -253,6 +262,17 @@ impl Model {
             (None, 200 | 304) => rules.default.max(rules.min),
             (None, _) => rules.error,
         }
+    }
+
+    /// Whether question `of` may get no answer at all: its answer broke off at once.
+    pub(super) fn unanswered(&self, of: usize, now: u64) -> Result<(), String> {
+        let path = self.questions[of].path;
+        let broke = |other: &Fetch| {
+            let same = self.questions[other.asker].path == path;
+            same && other.cut.is_some() && other.headed <= Some(now)
+        };
+        let broke = self.fetches.iter().any(broke);
+        if broke { Ok(()) } else { Err("no answer".to_owned()) }
     }
 
     /// Whether `body` may be what `question` got of its answer.
@@ -277,10 +297,9 @@ impl Model {
 }
 
 impl Question {
-    /// Whether one fetch could answer it and others like it.
+    /// Whether one fetch of a whole answer could be its and others'.
     pub(super) fn could_share(&self) -> bool {
-        let plain = self.range.is_none() && !self.bearer && !self.cookie;
-        self.method == "GET" && self.rules.caching && plain
+        self.rules.caching && !self.bearer && !self.cookie
     }
 
     /// Ranges compare without case (RFC 4647 §2).

@@ -119,7 +119,7 @@ impl Origin {
             let head = request.lock().head.clone();
             let asker = head.all("x-request-id").next().unwrap_or_default();
             let asker = asker.trim_start_matches('v').parse().unwrap_or_default();
-            let id = self.witness.fetched(asker, &head.start);
+            let id = self.witness.fetched(asker, &head);
             tokio::select! {
                 biased;
                 _ = &mut reading => return self.witness.ended(id, "given up"),
@@ -147,7 +147,11 @@ impl Origin {
         self.witness.headed(id, Fetch { cut, ..told });
         wire::ignore_closed(to.write_all(&head).await);
         let body = &body[..cut.unwrap_or(body.len())];
-        for piece in body.chunks(body.len().div_ceil(plan.pieces).max(1)) {
+        let pieces = body.chunks(body.len().div_ceil(plan.pieces).max(1));
+        for (place, piece) in pieces.enumerate() {
+            if place > 0 {
+                sleep(plan.pause).await;
+            }
             let mut bytes = Vec::new();
             if chunked {
                 bytes.extend(format!("{:x}\r\n", piece.len()).into_bytes());
@@ -157,7 +161,6 @@ impl Origin {
                 bytes.extend_from_slice(b"\r\n");
             }
             wire::ignore_closed(to.write_all(&bytes).await);
-            sleep(plan.pause).await;
         }
         if cut.is_none() && chunked && !bodiless(request, &head) {
             wire::ignore_closed(to.write_all(b"0\r\n\r\n").await);
@@ -167,9 +170,16 @@ impl Origin {
         cut.is_none() && !unframed
     }
 
+    /// The dice of fetch `id`: those of its viewer, however many others came before.
+    fn dice(&self, id: usize) -> Dice {
+        let seen = self.witness.seen();
+        let asker = |id: usize| seen.model.fetches[id].asker;
+        let again = (0..id).filter(|&other| asker(other) == asker(id)).count();
+        Dice::of(self.seed, For::Fetch, asker(id) << 8 | again)
+    }
+
     fn plan(&self, id: usize, request: &Head) -> Plan {
-        let mut dice = Dice::of(self.seed, For::Fetch, id);
-        let dice = &mut dice;
+        let dice = &mut self.dice(id);
         let steady = request.word(1).starts_with("/steady/");
         let status = match dice.below(100) {
             0..7 => 503,
@@ -272,10 +282,10 @@ impl Fetch {
 
     /// As the answer to a request with conditions, at the moment when it is sent.
     fn conditional(self, origin: &Origin, id: usize, request: &Head) -> Self {
+        let mut dice = origin.dice(id);
         let mut state = origin.state.lock().unwrap();
         let seen = origin.witness.seen();
         let asker = &seen.model.questions[seen.model.fetches[id].asker];
-        let mut dice = Dice::of(origin.seed, For::Fetch, usize::MAX - id);
         if self.status != 200 || asker.method == "POST" {
             return self;
         }

@@ -11,8 +11,8 @@ const SAME: &str = r#"
     methods = "all"
 "#;
 
-/// The store's memory, in bytes: a few dozen of the smaller answers.
-pub(super) const MEMORY_BYTES: u64 = 24 << 10;
+/// The store's memory, in bytes: half a dozen answers.
+pub(super) const MEMORY_BYTES: u64 = 12 << 10;
 
 /// The largest body that is kept, in bytes.
 pub(super) const OBJECT_BYTES_MAX: u64 = 4 << 10;

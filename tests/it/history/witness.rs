@@ -14,6 +14,9 @@ use crate::harness::wire::{End, Head};
 /// The field that names the fetch an answer's head is from.
 pub(super) const FETCH: &str = "x-fetch";
 
+/// What of a request to the origin is told.
+const CONDITIONS: &[&str] = &["if-none-match", "if-modified-since", "range"];
+
 /// The one witness of a history; clones are the same.
 #[derive(Clone)]
 pub(super) struct Witness {
@@ -65,7 +68,8 @@ impl Witness {
         let (now, mut seen) = (self.now(), self.seen());
         let number = seen.model.questions.len();
         seen.line(now, &format!("v{number} {question}{leaves}"));
-        seen.model.questions.push(Question { at: now, ..question });
+        let (at, order) = (now, seen.order());
+        seen.model.questions.push(Question { at, order, ..question });
         number
     }
 
@@ -119,17 +123,22 @@ impl Witness {
     /// The edge closed the connection of question `of` without an answer.
     pub(super) fn unanswered(&self, of: usize) {
         let (now, mut seen) = (self.now(), self.seen());
-        seen.judge(now, &format!("v{of}"), Err("no answer".to_owned()));
+        let judged = seen.model.unanswered(of, now);
+        seen.judge(now, &format!("v{of}"), judged);
+        seen.model.questions[of].over = true;
     }
 
     /// A request made for question `asker` reaches the origin; the fetch's number.
-    pub(super) fn fetched(&self, asker: usize, line: &str) -> usize {
+    pub(super) fn fetched(&self, asker: usize, head: &Head) -> usize {
         let (asked, mut seen) = (self.now(), self.seen());
         let number = seen.model.fetches.len();
-        seen.line(asked, &format!("    f{number} for v{asker}: {line}"));
+        let said: Vec<_> = CONDITIONS.iter().flat_map(|name| head.all(name)).collect();
+        let (line, said) = (&head.start, said.join(", "));
+        seen.line(asked, &format!("    f{number} for v{asker}: {line} {said}"));
         seen.model.fetches.push(Fetch {
             asker,
             asked,
+            whole: head.word(0) == "GET" && head.all("range").next().is_none(),
             version: number,
             ..Fetch::default()
         });
@@ -145,11 +154,14 @@ impl Witness {
         if told.status == 304 {
             seen.tally("304s");
         }
+        let order = seen.order();
         let fetch = &mut seen.model.fetches[id];
         *fetch = Fetch {
             asker: fetch.asker,
             asked: fetch.asked,
+            whole: fetch.whole,
             headed: Some(now),
+            order,
             failed: told.status >= 500,
             ..told
         };
@@ -187,6 +199,11 @@ impl Seen {
     /// One more of `what`.
     pub(super) fn tally(&mut self, what: &'static str) {
         *self.tally.entry(what).or_default() += 1;
+    }
+
+    /// Tells things apart that happen at the same time.
+    fn order(&self) -> usize {
+        self.lines.len()
     }
 
     fn line(&mut self, now: u64, what: &str) {
