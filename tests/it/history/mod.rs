@@ -103,7 +103,6 @@ fn no_history_breaks_a_rule() {
             *happened.entry(kind).or_default() += times;
         }
         if let Some(rule) = seen.wrong {
-            if env::var("DUMP").is_ok() { std::fs::write(format!("/tmp/keep/{seed}"), seen.lines.join("\n")).unwrap(); }
             if wrong.is_empty() {
                 let told = seen.lines.len().saturating_sub(TOLD_LINES);
                 println!("the end of seed {seed}:\n{}", seen.lines[told..].join("\n"));
@@ -111,9 +110,20 @@ fn no_history_breaks_a_rule() {
             wrong.push(format!("WARMFRONT_SEED={seed}  {rule}"));
         }
     }
-    assert!(wrong.is_empty(), "{} broke a rule:\n{}", wrong.len(), wrong.join("\n"));
-    let missing: Vec<_> = KINDS.iter().filter(|kind| !happened.contains_key(**kind)).collect();
-    assert!(missing.is_empty(), "never happened: {missing:?}\n{happened:#?}");
+    assert!(
+        wrong.is_empty(),
+        "{} broke a rule:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+    let missing: Vec<_> = KINDS
+        .iter()
+        .filter(|kind| !happened.contains_key(**kind))
+        .collect();
+    assert!(
+        missing.is_empty(),
+        "never happened: {missing:?}\n{happened:#?}"
+    );
 }
 
 /// Plays the history of a seed.
@@ -194,11 +204,14 @@ impl History {
             85..95 => {
                 let until = self.witness.now() + dice.between(500, 15_000);
                 self.origin.away_until(until);
-                self.witness.note(&format!("-- the origin is away until {until} ms"));
+                self.witness
+                    .note(&format!("-- the origin is away until {until} ms"));
             }
             _ => {
                 self.rules = dice.one(rules::ALL);
-                self.edge.reload(&site::toml(&self.rules.config()).unwrap()).unwrap();
+                self.edge
+                    .reload(&site::toml(&self.rules.config()).unwrap())
+                    .unwrap();
                 self.witness.note(&format!("-- {:?}", self.rules));
                 self.witness.seen().tally("reloads");
             }
@@ -219,8 +232,14 @@ impl History {
             }
             let number = self.witness.asks(question.clone(), &manner.to_string());
             let (near, far) = duplex(manner.pipe_bytes());
-            self.edge.serve(near, address(number as u32 % 200), Scheme::Http);
-            tokio::spawn(viewer::ask(far, (number, question), manner, self.witness.clone()));
+            self.edge
+                .serve(near, address(number as u32 % 200), Scheme::Http);
+            tokio::spawn(viewer::ask(
+                far,
+                (number, question),
+                manner,
+                self.witness.clone(),
+            ));
         }
     }
 
@@ -237,7 +256,8 @@ impl History {
         let edge = self.edge.inner();
         let usage = edge.store.usage();
         let open = edge.flights.len();
-        self.witness.demand(open == 0, &format!("{open} flights are still open"));
+        self.witness
+            .demand(open == 0, &format!("{open} flights are still open"));
         self.forget_all();
         let bytes = edge.store.usage().bytes;
         let said = format!("{bytes} bytes are taken, and nothing is stored");
@@ -245,7 +265,12 @@ impl History {
         let mut seen = self.witness.seen();
         let questions = seen.model.questions.iter();
         let waiting = questions.filter(|question| !question.over).count();
-        let fetching = seen.model.fetches.iter().filter(|fetch| fetch.ended.is_none()).count();
+        let fetching = seen
+            .model
+            .fetches
+            .iter()
+            .filter(|fetch| fetch.ended.is_none())
+            .count();
         for _ in 0..usage.evictions {
             seen.tally("evictions");
         }

@@ -100,8 +100,8 @@ impl Model {
             let varied = |other: &Fetch| other.word.vary == Vary::Language;
             others().any(|other| varied(other) && other.order > question.order)
         };
-        let apart = parted(asker) != parted(theirs)
-            || parted(asker) && !asker.same_language(theirs);
+        let apart =
+            parted(asker) != parted(theirs) || parted(asker) && !asker.same_language(theirs);
         let recent = |other: &Fetch| {
             let until = other.headed.map(|at| at + UNSHARED_MS);
             until >= Some(leader.asked)
@@ -112,11 +112,18 @@ impl Model {
             || others().any(|other| recent(other) && !self.is_shareable(other))
             || others().any(|other| other.headed.is_some() && other.ended.is_none())
             || now - asker.at >= RESPONSE_TIMEOUT_MS
-            || others().filter(|other| other.ended >= Some(asker.at)).count() >= LOOKS_MAX;
+            || leader.asked - theirs.at >= RESPONSE_TIMEOUT_MS
+            || others()
+                .filter(|other| other.ended >= Some(asker.at))
+                .count()
+                >= LOOKS_MAX;
         if excused {
             return Ok(());
         }
-        Err(format!("a second fetch while v{} waits for one", leader.asker))
+        Err(format!(
+            "a second fetch while v{} waits for one",
+            leader.asker
+        ))
     }
 
     /// Whether the answer of fetch `from`, with `age`, may be the answer to question `to` now.
@@ -150,7 +157,10 @@ impl Model {
         let stood_in = self.fresh_enough(fetch, now)?;
         self.survives_posts(question, fetch, stood_in.then_some(now))?;
         let old = fetch.word.age + seconds(fetch.asked, now);
-        let told = self.questions.iter().filter(|other| other.from == Some(from));
+        let told = self
+            .questions
+            .iter()
+            .filter(|other| other.from == Some(from));
         let told = told.filter_map(|other| other.age).max();
         match age {
             None => Err("no Age on what another fetched".to_owned()),
@@ -162,7 +172,10 @@ impl Model {
 
     /// Errs when `fetch` is too old; whether it could only stand in for a failing origin.
     fn fresh_enough(&self, fetch: &Fetch, now: u64) -> Result<bool, String> {
-        let (age, lifetime) = (fetch.word.age + seconds(fetch.asked, now), self.lifetime(fetch));
+        let (age, lifetime) = (
+            fetch.word.age + seconds(fetch.asked, now),
+            self.lifetime(fetch),
+        );
         if age < lifetime {
             return Ok(false);
         }
@@ -178,7 +191,7 @@ impl Model {
         let if_error = window(fetch.word.if_error, rules.if_error);
         let path = self.questions[fetch.asker].path;
         let failed = |other: &Fetch| {
-            let overdue = other.headed.is_none() && other.asked + RESPONSE_TIMEOUT_MS == now;
+            let overdue = other.asked + RESPONSE_TIMEOUT_MS == now;
             let fails = other.failed && other.headed.or(other.ended) == Some(now);
             self.questions[other.asker].path == path && (fails || overdue)
         };
@@ -206,7 +219,10 @@ impl Model {
         let posts = self.questions.iter().filter(|post| {
             let status = post.from.map_or(0, |from| self.fetches[from].status);
             // Excused, for now, are also those made where nothing was cached.
-            post.rules.caching && post.method == "POST" && post.path == path && (200..400).contains(&status)
+            post.rules.caching
+                && post.method == "POST"
+                && post.path == path
+                && (200..400).contains(&status)
         });
         for post in posts.filter_map(|post| post.replied) {
             let before = fetch.ended.is_some_and(|ended| ended < post);
@@ -242,15 +258,23 @@ impl Model {
             (asker.bearer && !word.gives_leave(), "for one's credentials"),
             (asker.cookie && !explicit, "for one's cookie"),
             (fetch.unframed, "without an end"),
-            (fetch.announced && fetch.body.len() as u64 > OBJECT_BYTES_MAX, "too large"),
-            (word.max_age.is_none() && self.lifetime(fetch) == 0, "without a lifetime"),
+            (
+                fetch.announced && fetch.body.len() as u64 > OBJECT_BYTES_MAX,
+                "too large",
+            ),
+            (
+                word.max_age.is_none() && self.lifetime(fetch) == 0,
+                "without a lifetime",
+            ),
         ];
         reasons.iter().find(|(is, _)| *is).map(|(_, why)| *why)
     }
 
-    /// Whether an answer could be another request's too when its head came.
+    /// Whether an answer could be another request's too when its head came; the time that it
+    /// took to connect makes it older.
     fn is_shareable(&self, fetch: &Fetch) -> bool {
-        let waited = seconds(fetch.asked, fetch.headed.unwrap_or(fetch.asked));
+        let asked = self.questions[fetch.asker].at;
+        let waited = seconds(asked, fetch.headed.unwrap_or(asked));
         self.kept_to_asker(fetch).is_none() && fetch.word.age + waited < self.lifetime(fetch)
     }
 
@@ -272,7 +296,11 @@ impl Model {
             same && other.cut.is_some() && other.headed <= Some(now)
         };
         let broke = self.fetches.iter().any(broke);
-        if broke { Ok(()) } else { Err("no answer".to_owned()) }
+        if broke {
+            Ok(())
+        } else {
+            Err("no answer".to_owned())
+        }
     }
 
     /// Whether `body` may be what `question` got of its answer.

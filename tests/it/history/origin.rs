@@ -250,7 +250,10 @@ impl Origin {
         if told.status == 206 {
             let (first, last) = wanted(request).unwrap_or_default();
             let last = last.min(body.len() - 1);
-            add("content-range", format!("bytes {first}-{last}/{}", body.len()));
+            add(
+                "content-range",
+                format!("bytes {first}-{last}/{}", body.len()),
+            );
             body = body[first..=last].to_vec();
         }
         if told.status != 304 {
@@ -312,7 +315,10 @@ impl Fetch {
         }
         let within = |(first, _): &(usize, usize)| *first < self.body.len();
         if wanted(request).filter(within).is_some() && dice.percent(60) {
-            return Self { status: 206, ..self };
+            return Self {
+                status: 206,
+                ..self
+            };
         }
         state.good.insert(asker.path, id);
         self
@@ -325,7 +331,10 @@ impl std::fmt::Display for Fetch {
         for (is, what) in [
             (self.word.sets_cookie, ", set-cookie"),
             (self.unframed, ", until close"),
-            (!self.announced && !self.unframed && self.status != 304, ", chunked"),
+            (
+                !self.announced && !self.unframed && self.status != 304,
+                ", chunked",
+            ),
         ] {
             f.write_str(if is { what } else { "" })?;
         }

@@ -15,12 +15,7 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-use super::{
-    dice::Dice,
-    model::Question,
-    rules::Rules,
-    witness::Witness,
-};
+use super::{dice::Dice, model::Question, rules::Rules, witness::Witness};
 use crate::harness::wire::{self, Framing, Head, Shared};
 
 /// What is asked for. The first two are never anything but shareable.
@@ -54,7 +49,11 @@ impl Manner {
 
     /// What the connection holds that the viewer has not read.
     pub(super) fn pipe_bytes(self) -> usize {
-        if self.pace.is_some() { HEAD_BYTES_MAX } else { 64 << 10 }
+        if self.pace.is_some() {
+            HEAD_BYTES_MAX
+        } else {
+            64 << 10
+        }
     }
 }
 
@@ -63,7 +62,8 @@ impl std::fmt::Display for Manner {
         if let Some((bytes, pause)) = self.pace {
             write!(f, ", {bytes} bytes every {pause:?}")?;
         }
-        self.patience.map_or(Ok(()), |left| write!(f, ", leaves after {left:?}"))
+        self.patience
+            .map_or(Ok(()), |left| write!(f, ", leaves after {left:?}"))
     }
 }
 
@@ -92,19 +92,31 @@ impl Question {
     }
 
     fn fields(&self, number: usize) -> Vec<(String, String)> {
-        let range = self.range.map(|(first, last)| format!("bytes={first}-{last}"));
+        let range = self
+            .range
+            .map(|(first, last)| format!("bytes={first}-{last}"));
         let fields = [
             ("host", Some("example.test".to_owned())),
             ("x-request-id", Some(format!("v{number}"))),
             ("accept-language", self.language.map(str::to_owned)),
-            ("authorization", self.bearer.then(|| format!("Bearer {number}"))),
+            (
+                "authorization",
+                self.bearer.then(|| format!("Bearer {number}")),
+            ),
             ("cookie", self.cookie.then(|| format!("s={number}"))),
             ("range", range),
-            ("if-none-match", self.holds.map(|fetch| format!("\"f{fetch}\""))),
-            ("content-length", (self.method == "POST").then(|| "3".to_owned())),
+            (
+                "if-none-match",
+                self.holds.map(|fetch| format!("\"f{fetch}\"")),
+            ),
+            (
+                "content-length",
+                (self.method == "POST").then(|| "3".to_owned()),
+            ),
         ];
         let sent = fields.into_iter();
-        sent.filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+        sent.filter_map(|(name, value)| Some((name.to_owned(), value?)))
+            .collect()
     }
 }
 
@@ -138,7 +150,10 @@ pub(super) async fn ask(
         request.extend_from_slice(b"new");
     }
     wire::ignore_closed(to.write_all(&request).await);
-    let (answer, bell) = (Arc::new(Mutex::new(None::<Shared>)), Arc::new(Notify::new()));
+    let (answer, bell) = (
+        Arc::new(Mutex::new(None::<Shared>)),
+        Arc::new(Notify::new()),
+    );
     let framing = |head: &Head| -> Framing { head.response_framing(question.method) };
     let arrived = |message: Shared| {
         witness.answered(number, &message.lock().head);
@@ -155,7 +170,10 @@ pub(super) async fn ask(
         loop {
             bell.notified().await;
             let answer = answer.lock().unwrap();
-            if answer.as_ref().is_some_and(|answer| answer.lock().end.is_some()) {
+            if answer
+                .as_ref()
+                .is_some_and(|answer| answer.lock().end.is_some())
+            {
                 break;
             }
         }

@@ -69,7 +69,11 @@ impl Witness {
         let number = seen.model.questions.len();
         seen.line(now, &format!("v{number} {question}{leaves}"));
         let (at, order) = (now, seen.order());
-        seen.model.questions.push(Question { at, order, ..question });
+        seen.model.questions.push(Question {
+            at,
+            order,
+            ..question
+        });
         number
     }
 
@@ -81,7 +85,9 @@ impl Witness {
         let age = said("age").parse().ok();
         let text = format!("v{to} <- {} {}", head.status(), said("cache-status"));
         let origin = from.map(|from| format!(" [f{from}]")).unwrap_or_default();
-        let aged = age.map(|age: u64| format!(" age {age}")).unwrap_or_default();
+        let aged = age
+            .map(|age: u64| format!(" age {age}"))
+            .unwrap_or_default();
         seen.line(now, &format!("{text}{origin}{aged}"));
         seen.count(head, to, from);
         let question = &seen.model.questions[to];
@@ -223,12 +229,20 @@ impl Seen {
     /// Counts what kind of answer this is.
     fn count(&mut self, head: &Head, to: usize, from: Option<usize>) {
         let status = head.all("cache-status").last().unwrap_or_default();
-        let refreshed = head.all("x-cache").any(|cache| cache.starts_with("RefreshHit"));
+        let refreshed = head
+            .all("x-cache")
+            .any(|cache| cache.starts_with("RefreshHit"));
         let another = from.is_some_and(|from| self.model.fetches[from].asker != to);
         let kinds = [
-            (status.contains("; hit; ttl=") && !status.contains("ttl=-"), "fresh hits"),
+            (
+                status.contains("; hit; ttl=") && !status.contains("ttl=-"),
+                "fresh hits",
+            ),
             (status.contains("; hit; ttl=-"), "stale hits"),
-            (status.contains("stale-if-error"), "answers for a failing origin"),
+            (
+                status.contains("stale-if-error"),
+                "answers for a failing origin",
+            ),
             (status.contains("; collapsed"), "collapsed answers"),
             (refreshed, "refreshed answers"),
             (status.contains("fwd=vary-miss"), "other variants"),
