@@ -10,6 +10,7 @@
 //! answers and times; only what moka evicts is up to hash values that differ between runs.
 
 mod dice;
+mod facts;
 mod model;
 mod origin;
 mod rules;
@@ -36,7 +37,7 @@ use crate::harness::{
     panics, site,
 };
 use dice::{Dice, For};
-use model::Question;
+use facts::Question;
 use origin::Origin;
 use viewer::{Manner, PATHS};
 use witness::{Seen, Witness};

@@ -1,11 +1,12 @@
 //! What may be served to whom: the rules, over all that was asked and answered.
 //!
-//! Times are milliseconds since the history began; ages count whole seconds of the clock,
-//! as the edge does.
+//! What is excused "for now" is a known shortcoming of the edge, with an exchange of its own
+//! that is marked `[not yet: …]`.
 
 use super::{
-    rules::{OBJECT_BYTES_MAX, RESPONSE_TIMEOUT_MS, Rules},
-    word::{Vary, Word},
+    facts::{Fetch, Question, seconds},
+    rules::{OBJECT_BYTES_MAX, RESPONSE_TIMEOUT_MS},
+    word::Vary,
 };
 use crate::harness::wire::{End, Head};
 
@@ -15,58 +16,6 @@ const LOOKS_MAX: usize = 4;
 /// How long a key whose answer could not be shared is remembered, in milliseconds.
 const UNSHARED_MS: u64 = 60_000;
 
-/// A viewer's request.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Question {
-    pub(super) at: u64,
-    /// Tells it from what else happened at that time, as a fetch's `order` does.
-    pub(super) order: usize,
-    pub(super) method: &'static str,
-    pub(super) path: &'static str,
-    pub(super) rules: Rules,
-    pub(super) language: Option<&'static str>,
-    pub(super) bearer: bool,
-    pub(super) cookie: bool,
-    pub(super) range: Option<(u64, u64)>,
-    /// The fetch whose tag it holds.
-    pub(super) holds: Option<usize>,
-    /// When the head of its answer came, and the fetch that this head is from.
-    pub(super) replied: Option<u64>,
-    pub(super) from: Option<usize>,
-    /// The age it was told.
-    pub(super) age: Option<u64>,
-    /// Whether it is over: answered to the end, or left.
-    pub(super) over: bool,
-}
-
-/// A request at the origin, and what became of it.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Fetch {
-    /// The viewer's request that it was made for.
-    pub(super) asker: usize,
-    pub(super) asked: u64,
-    /// Whether it was for a whole answer: GET, without a range.
-    pub(super) whole: bool,
-    pub(super) headed: Option<u64>,
-    /// When its head was sent, among what else happened then.
-    pub(super) order: usize,
-    /// When its answer ended, well or not.
-    pub(super) ended: Option<u64>,
-    /// Whether the origin failed it: a server error, or no answer.
-    pub(super) failed: bool,
-    pub(super) status: u16,
-    pub(super) word: Word,
-    /// The fetch whose body this is: another one's for a 304.
-    pub(super) version: usize,
-    pub(super) body: Vec<u8>,
-    /// How much of the body is sent before the connection breaks.
-    pub(super) cut: Option<usize>,
-    /// Whether the body's end is only that of the connection.
-    pub(super) unframed: bool,
-    /// Whether the head tells the body's length.
-    pub(super) announced: bool,
-}
-
 /// All that happened, as far as it matters.
 #[derive(Default)]
 pub(super) struct Model {
@@ -74,6 +23,15 @@ pub(super) struct Model {
     pub(super) fetches: Vec<Fetch>,
     /// When a connection to the origin last failed.
     pub(super) unreachable: Option<u64>,
+}
+
+/// How a stored answer may serve.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Serves {
+    /// Fresh, or stale while it is refreshed.
+    ByItself,
+    /// Only because the origin fails.
+    InsteadOfAnError,
 }
 
 impl Model {
@@ -106,10 +64,17 @@ impl Model {
             let until = other.headed.map(|at| at + UNSHARED_MS);
             until >= Some(leader.asked)
         };
+        // Excused, for now: a HEAD that refreshed what was stale, and found that a HEAD's answer
+        // is not to be shared.
+        let headed = |other: &Fetch| {
+            let question = &self.questions[other.asker];
+            question.path == asker.path && question.method == "HEAD" && recent(other)
+        };
         let excused = !asker.could_share()
+            || self.fetches.iter().any(headed)
             || !own.whole
             || apart
-            || others().any(|other| recent(other) && !self.is_shareable(other))
+            || others().any(|other| recent(other) && self.is_remembered(other))
             || others().any(|other| other.headed.is_some() && other.ended.is_none())
             || now - asker.at >= RESPONSE_TIMEOUT_MS
             || leader.asked - theirs.at >= RESPONSE_TIMEOUT_MS
@@ -154,8 +119,8 @@ impl Model {
         if broke {
             return Err("an answer that broke off before".to_owned());
         }
-        let stood_in = self.fresh_enough(fetch, now)?;
-        self.survives_posts(question, fetch, stood_in.then_some(now))?;
+        let serves = self.fresh_enough(fetch, now)?;
+        self.survives_posts(question, fetch, serves)?;
         let old = fetch.word.age + seconds(fetch.asked, now);
         let told = self
             .questions
@@ -170,14 +135,14 @@ impl Model {
         }
     }
 
-    /// Errs when `fetch` is too old; whether it could only stand in for a failing origin.
-    fn fresh_enough(&self, fetch: &Fetch, now: u64) -> Result<bool, String> {
+    /// Errs when `fetch` is too old; how it serves otherwise.
+    fn fresh_enough(&self, fetch: &Fetch, now: u64) -> Result<Serves, String> {
         let (age, lifetime) = (
             fetch.word.age + seconds(fetch.asked, now),
             self.lifetime(fetch),
         );
         if age < lifetime {
-            return Ok(false);
+            return Ok(Serves::ByItself);
         }
         let rules = self.questions[fetch.asker].rules;
         let (stale, strict) = (age - lifetime, fetch.word.is_strict());
@@ -186,7 +151,7 @@ impl Model {
             false => named.unwrap_or(default).min(rules.max),
         };
         if stale < window(fetch.word.while_revalidate, rules.while_revalidate) {
-            return Ok(false);
+            return Ok(Serves::ByItself);
         }
         let if_error = window(fetch.word.if_error, rules.if_error);
         let path = self.questions[fetch.asker].path;
@@ -197,7 +162,7 @@ impl Model {
         };
         let fails = self.unreachable == Some(now) || self.fetches.iter().any(failed);
         if if_error > 0 && stale <= if_error && fails {
-            return Ok(true);
+            return Ok(Serves::InsteadOfAnError);
         }
         Err(format!(
             "{stale} seconds past its lifetime of {lifetime}, the origin {}",
@@ -213,7 +178,7 @@ impl Model {
         &self,
         question: &Question,
         fetch: &Fetch,
-        stood_in: Option<u64>,
+        serves: Serves,
     ) -> Result<(), String> {
         let path = question.path;
         let posts = self.questions.iter().filter(|post| {
@@ -234,7 +199,7 @@ impl Model {
                 let until = other.ended.unwrap_or(u64::MAX);
                 self.questions[other.asker].path == path && other.asked <= post && post <= until
             };
-            let in_flight_then = stood_in.is_some()
+            let in_flight_then = serves == Serves::InsteadOfAnError
                 && (self.questions.iter().any(under_way) || self.fetches.iter().any(fetching));
             if before && post < question.at && !in_flight_then {
                 return Err(format!("stored before the POST at {post} ms"));
@@ -268,6 +233,13 @@ impl Model {
             ),
         ];
         reasons.iter().find(|(is, _)| *is).map(|(_, why)| *why)
+    }
+
+    /// Whether nobody waits for such an answer again, for a while: it was of no use to others,
+    /// and no error that may soon be over.
+    fn is_remembered(&self, fetch: &Fetch) -> bool {
+        let error = fetch.status >= 500 && self.kept_to_asker(fetch).is_some();
+        !error && !self.is_shareable(fetch)
     }
 
     /// Whether an answer could be another request's too when its head came; the time that it
@@ -322,24 +294,6 @@ impl Model {
             End::Whole | End::Broken => Ok(()),
         }
     }
-}
-
-impl Question {
-    /// Whether one fetch of a whole answer could be its and others'.
-    pub(super) fn could_share(&self) -> bool {
-        self.rules.caching && !self.bearer && !self.cookie
-    }
-
-    /// Ranges compare without case (RFC 4647 §2).
-    pub(super) fn same_language(&self, other: &Self) -> bool {
-        let lower = |question: &Self| question.language.map(str::to_ascii_lowercase);
-        lower(self) == lower(other)
-    }
-}
-
-/// Whole seconds of the clock between two moments.
-fn seconds(from: u64, to: u64) -> u64 {
-    to / 1000 - from / 1000
 }
 
 /// The bytes of `body` that a 206's `Content-Range` names.

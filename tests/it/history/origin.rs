@@ -22,7 +22,7 @@ use warmfront::{
 
 use super::{
     dice::{Dice, For},
-    model::Fetch,
+    facts::Fetch,
     rules::OBJECT_BYTES_MAX,
     witness::{FETCH, Witness},
     word::{Vary, Word},
@@ -198,6 +198,7 @@ impl Origin {
             _ => dice.between(1, 2_500),
         };
         let stall = match dice.below(100) {
+            0..85 if steady => dice.between(0, 1_500),
             0..50 => 0,
             50..80 => dice.between(1, 2_000),
             80..96 => dice.between(2_000, 9_000),

@@ -15,7 +15,7 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-use super::{dice::Dice, model::Question, rules::Rules, witness::Witness};
+use super::{dice::Dice, facts::Question, rules::Rules, witness::Witness};
 use crate::harness::wire::{self, Framing, Head, Shared};
 
 /// What is asked for. The first two are never anything but shareable.

@@ -8,7 +8,10 @@ use std::{
 
 use warmfront::time::Clock;
 
-use super::model::{Fetch, Model, Question};
+use super::{
+    facts::{Fetch, Question},
+    model::Model,
+};
 use crate::harness::wire::{End, Head};
 
 /// The field that names the fetch an answer's head is from.

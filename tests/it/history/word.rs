@@ -33,7 +33,7 @@ impl Word {
     /// Of an answer that everyone may share, for a while.
     pub(super) fn steady(dice: &mut Dice) -> Self {
         Self {
-            max_age: Some(dice.between(1, 12)),
+            max_age: Some(dice.between(3, 15)),
             while_revalidate: dice.seconds(40, 1, 8),
             if_error: dice.seconds(40, 0, 30),
             ..Self::default()
