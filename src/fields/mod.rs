@@ -19,6 +19,7 @@ pub mod etag;
 pub mod forwarded;
 pub mod hop;
 pub mod host;
+pub mod language;
 pub mod list;
 pub mod path;
 pub mod query;
