@@ -235,11 +235,8 @@ impl Errand {
     /// Reads the body for the viewer, for those who come meanwhile, and for the store.
     async fn fill(&self, meta: Meta, headers: &HeaderMap, body: Received, told: &mut Told) {
         let (edge, way) = (&self.way.edge, &*self.way);
-        let kept_back = deliver::kept_back(headers, way.rules());
-        let headers = deliver::as_stored(headers, way.rules(), meta.received);
-        let charge = edge.store.charge(0);
         let shareable = reuse::shared(&meta, &way.ask, way.rules(), edge.clock.now());
-        let (fill, writer) = Fill::new(meta, headers, charge, edge.store.clone());
+        let (fill, writer, kept_back) = self.open(meta, headers);
         let reader = fill.reader();
         if shareable {
             told.announce(Arrival::Filling(fill.clone()));
@@ -251,19 +248,59 @@ impl Errand {
         if let Some(reader) = reader {
             told.report(Led::Filling(reader, kept_back));
         }
-        if let Some(parts) = read(way, body, writer).await {
-            let kept = edge.store.keep(
-                self.key,
-                (fill.meta().clone(), fill.headers()),
-                &parts,
-                edge.clock.now(),
-            );
+        self.pour(body, &fill, writer).await;
+        // Only now the flight ends: whoever looks next finds what was kept.
+        told.land();
+    }
+
+    /// A fill for an answer with `headers`, and the fields of it that are not stored.
+    fn open(&self, meta: Meta, headers: &HeaderMap) -> (Fill, Writer, HeaderMap) {
+        let (store, rules) = (&self.way.edge.store, self.way.rules());
+        let kept_back = deliver::kept_back(headers, rules);
+        let headers = deliver::as_stored(headers, rules, meta.received);
+        let (fill, writer) = Fill::new(meta, headers, store.charge(0), store.clone());
+        (fill, writer, kept_back)
+    }
+
+    /// Reads `body` to its end, and keeps the answer if it may be.
+    async fn pour(&self, body: Received, fill: &Fill, writer: Writer) {
+        let edge = &self.way.edge;
+        if let Some(parts) = read(&self.way, body, writer).await {
+            let head = (fill.meta().clone(), fill.headers());
+            let kept = edge.store.keep(self.key, head, &parts, edge.clock.now());
             if let Err(unkept) = kept {
                 edge.events.not_stored(why_unkept(unkept).as_str());
             }
         }
-        // Only now the flight ends: whoever looks next finds what was kept.
-        told.land();
+    }
+
+    /// Answers the viewer with what was fetched for it, and stores that beside.
+    pub(super) fn beside(
+        self,
+        meta: Meta,
+        headers: HeaderMap,
+        body: Received,
+        said: CacheStatus,
+    ) -> Response<ReplyBody> {
+        let way = self.way.clone();
+        let status = meta.status;
+        if self.may_keep(&body).is_err() {
+            let body = ReplyBody::passing(body, way.meter());
+            return passing_on(&way, status, headers, body, said);
+        }
+        let (fill, writer, _) = self.open(meta, &headers);
+        // A fill just opened has its first byte still before it.
+        let reader = fill.reader();
+        tokio::spawn(async move { self.pour(body, &fill, writer).await });
+        let body = match reader {
+            Some(reader) => ReplyBody::filling(reader, way.meter()),
+            None => ReplyBody::empty(way.meter()),
+        };
+        let said = CacheStatus {
+            stored: true,
+            ..said
+        };
+        passing_on(&way, status, headers, body, said)
     }
 
     /// The origin confirmed what was stored (RFC 9111 §4.3.4).
@@ -440,16 +477,7 @@ fn answer(way: &Arc<Way>, fwd: &'static str, led: Led) -> Response<ReplyBody> {
             replace(answer.headers_mut(), headers);
             answer
         }
-        Led::Stale(object, standing) => {
-            way.count(CacheResult::Stale);
-            let detail = Some("stale-if-error");
-            let status = CacheStatus {
-                fwd: Some(fwd),
-                detail,
-                ..CacheStatus::hit(standing)
-            };
-            hit::stored(way, &object, standing.age, Outcome::Hit, status)
-        }
+        Led::Stale(object, standing) => stale(way, fwd, &object, standing),
         Led::Passing(passing) => {
             let Passing {
                 status,
@@ -469,6 +497,22 @@ fn answer(way: &Arc<Way>, fwd: &'static str, led: Led) -> Response<ReplyBody> {
         }
         Led::Failed(failure) => synth::failed(way, fwd, &failure),
     }
+}
+
+/// The stored answer, stale, because the origin fails (RFC 5861 §4).
+pub(super) fn stale(
+    way: &Way,
+    fwd: &'static str,
+    object: &Object,
+    standing: Standing,
+) -> Response<ReplyBody> {
+    way.count(CacheResult::Stale);
+    let status = CacheStatus {
+        fwd: Some(fwd),
+        detail: Some("stale-if-error"),
+        ..CacheStatus::hit(standing)
+    };
+    hit::stored(way, object, standing.age, Outcome::Hit, status)
 }
 
 /// Puts `fresh` in the place of what an answer says under the same names.
