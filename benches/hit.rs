@@ -47,6 +47,7 @@ use tokio::{
 };
 use warmfront::{
     flight::Flights,
+    ledger::Ledger,
     listen::{self, Expected, Respond, Roll},
     observe::Events,
     origin::{Dial, Dialling, Io, Origins},
@@ -247,6 +248,7 @@ fn edge(origin: Origin) -> Arc<Edge> {
     Arc::new(Edge {
         site: Arc::new(ArcSwap::from_pointee(Site { snapshot, meters })),
         store: Store::new(64 << 20, 1 << 20),
+        ledger: Ledger::default(),
         flights: Flights::default(),
         origins: Origins::new(Arc::new(origin), clock),
         clock,

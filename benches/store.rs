@@ -167,6 +167,7 @@ impl Bench {
         let times = Times {
             asked: NOW,
             received: NOW,
+            born: Sequence::default(),
         };
         let meta = settle::meta(ask, &self.rules, StatusCode::OK, &headers, times)
             .expect("a public answer is stored");

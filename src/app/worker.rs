@@ -10,6 +10,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::Outside;
 use crate::{
     flight::Flights,
+    ledger::Ledger,
     listen::Respond,
     origin::Origins,
     serve::{Arrival, Edge, ReplyBody, RequestIds, Site, Viewer},
@@ -51,11 +52,13 @@ pub(super) fn edge(
     outside: &Outside,
     site: &Arc<ArcSwap<Site>>,
     store: &Store,
+    ledger: &Ledger,
     flights: &Flights<Arrival>,
 ) -> Arc<Edge> {
     Arc::new(Edge {
         site: site.clone(),
         store: store.clone(),
+        ledger: ledger.clone(),
         flights: flights.clone(),
         origins: Origins::new(outside.dial.clone(), outside.clock),
         clock: outside.clock,

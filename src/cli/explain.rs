@@ -25,6 +25,7 @@ use crate::{
         forward::{self, Purpose},
         intent::{self, Intent},
         key::Part,
+        marks::Sequence,
         settle::{self, Settled, Times},
         storable::WhyNot,
     },
@@ -327,6 +328,7 @@ fn settled(
     let times = Times {
         asked: now,
         received: now,
+        born: Sequence::default(),
     };
     let headers = deliver::end_to_end(headers.clone(), Version::HTTP_11);
     match settle::answered(ask, rules, None, (status, &headers), times) {

@@ -17,6 +17,7 @@ pub mod encoding;
 mod escape;
 pub mod etag;
 pub mod forwarded;
+pub mod groups;
 pub mod hop;
 pub mod host;
 pub mod language;
@@ -24,6 +25,7 @@ pub mod list;
 pub mod path;
 pub mod query;
 pub mod range;
+pub mod structured;
 pub mod targeted;
 
 use std::borrow::Cow;

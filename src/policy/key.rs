@@ -62,7 +62,7 @@ impl fmt::Display for Key {
 }
 
 /// What a part of a key is; its number separates it from the others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Part {
     /// The distribution's id.
@@ -87,23 +87,61 @@ pub enum Part {
     CookieValue,
 }
 
+/// The parts of a key, each with its kind and length before it.
+#[derive(Default)]
+struct Canonical(SmallVec<[u8; INLINE_BYTES]>);
+
+impl Canonical {
+    fn push(&mut self, part: Part, bytes: &[u8]) {
+        self.0.push(part as u8);
+        self.0
+            .extend_from_slice(&(bytes.len() as u32).to_le_bytes());
+        self.0.extend_from_slice(bytes);
+    }
+
+    fn key(&self) -> Key {
+        Key(hash(&self.0))
+    }
+}
+
+/// 128 bits of a cryptographic hash.
+pub(super) fn hash(canonical: &[u8]) -> u128 {
+    let hash = blake3::hash(canonical);
+    let (half, _) = hash.as_bytes().split_at(16);
+    half.iter()
+        .fold(0, |hash, &byte| hash << 8 | u128::from(byte))
+}
+
+/// The hash of some parts, none of which can run into the next.
+pub(super) fn digest<const N: usize>(parts: [&[u8]; N]) -> u128 {
+    let mut canonical = SmallVec::<[u8; 128]>::new();
+    for part in parts {
+        canonical.extend_from_slice(&(part.len() as u32).to_le_bytes());
+        canonical.extend_from_slice(part);
+    }
+    hash(&canonical)
+}
+
 /// Room on the stack for the parts of an ordinary key, in bytes.
 const INLINE_BYTES: usize = 512;
 
 impl KeySpec {
     /// The key of `ask`.
     pub fn key(&self, ask: &Ask) -> Key {
-        let mut canonical = SmallVec::<[u8; INLINE_BYTES]>::new();
+        let mut canonical = Canonical::default();
+        self.visit(ask, |part, bytes| canonical.push(part, bytes));
+        canonical.key()
+    }
+
+    /// The same, whatever the keyed fields and cookies are: what names a target.
+    pub fn target(&self, ask: &Ask) -> Key {
+        let mut canonical = Canonical::default();
         self.visit(ask, |part, bytes| {
-            canonical.push(part as u8);
-            canonical.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
-            canonical.extend_from_slice(bytes);
+            if part <= Part::Query {
+                canonical.push(part, bytes);
+            }
         });
-        let hash = blake3::hash(&canonical);
-        let (half, _) = hash.as_bytes().split_at(16);
-        Key(half
-            .iter()
-            .fold(0, |key, &byte| key << 8 | u128::from(byte)))
+        canonical.key()
     }
 
     /// Hands the parts of the key of `ask` to `each`, in their fixed order.

@@ -6,6 +6,7 @@ use super::{
     Ask, RequestDirectives, Rules, age,
     control::Control,
     lifetime::{self, Lifetime, Source},
+    marks::{Marks, Sequence},
     reuse::{self, Standing},
     storable::{self, WhyNot},
     validate,
@@ -28,6 +29,10 @@ pub struct Meta {
     pub strict: bool,
     /// What it varies by.
     pub varying: Option<Box<Varying>>,
+    /// What it can be invalidated by.
+    pub marks: Marks,
+    /// The latest invalidation when the origin was asked for it.
+    pub born: Sequence,
 }
 
 /// A stored response, as settling needs to see it.
@@ -46,6 +51,8 @@ pub struct Times {
     pub asked: Timestamp,
     /// When the head of its response arrived.
     pub received: Timestamp,
+    /// The latest invalidation when the request was sent.
+    pub born: Sequence,
 }
 
 /// What becomes of a fetch.
@@ -162,6 +169,8 @@ pub fn meta(
         lifetime,
         strict,
         varying,
+        marks: Marks::of(ask, rules, headers),
+        born: times.born,
     })
 }
 
@@ -173,6 +182,7 @@ mod tests {
     const TIMES: Times = Times {
         asked: NOW,
         received: NOW,
+        born: Sequence(0),
     };
 
     fn stored(control: &str) -> (Meta, HeaderMap) {
@@ -186,6 +196,7 @@ mod tests {
         let times = Times {
             asked: received,
             received,
+            born: Sequence::default(),
         };
         let stored = old.map(|(meta, headers)| Stored { meta, headers });
         let headers = fields(&[("cache-control", control)]);

@@ -40,6 +40,8 @@ pub enum WhyNot {
     Unframed,
     /// The store had no room.
     NoRoom,
+    /// It was invalidated while it was read.
+    Invalidated,
     /// Its key has as many variants as one may have.
     TooManyVariants,
 }
@@ -64,6 +66,7 @@ impl WhyNot {
             Self::TooLarge => "too-large",
             Self::Unframed => "unframed",
             Self::NoRoom => "no-room",
+            Self::Invalidated => "invalidated",
             Self::TooManyVariants => "too-many-variants",
         }
     }
@@ -87,6 +90,7 @@ impl WhyNot {
             Self::TooLarge => "its body is larger than cache.object_max",
             Self::Unframed => "RFC 9112 §8: its end is only the end of the connection",
             Self::NoRoom => "cache.memory is full",
+            Self::Invalidated => "it was invalidated while it was read",
             Self::TooManyVariants => "one key has at most 64 variants",
         }
     }
@@ -94,7 +98,10 @@ impl WhyNot {
     /// Whether the next answer to the same key will probably be refused as well, so
     /// that nobody should wait for it.
     pub const fn lasts(self) -> bool {
-        !matches!(self, Self::NoRoom | Self::TooManyVariants)
+        !matches!(
+            self,
+            Self::NoRoom | Self::TooManyVariants | Self::Invalidated
+        )
     }
 }
 

@@ -146,10 +146,7 @@ fn values(names: &[HeaderName], ask: &Ask, rules: &Rules) -> u128 {
         let length = (canonical.len() - start - 4) as u32;
         canonical[start..start + 4].copy_from_slice(&length.to_le_bytes());
     }
-    let hash = blake3::hash(&canonical);
-    hash.as_bytes()[..16]
-        .iter()
-        .fold(0, |hash, &byte| hash << 8 | u128::from(byte))
+    super::key::hash(&canonical)
 }
 
 /// "The header fields from two requests are defined to match if and only if those in the

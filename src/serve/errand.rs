@@ -123,7 +123,7 @@ impl Errand {
         let edge = self.way.edge.clone();
         // What the origin is about to be asked with, and what would be validated.
         let stored = self.stale.as_ref().map(|stale| stale.head.to_map());
-        let asked = edge.clock.now();
+        let (asked, born) = (edge.clock.now(), edge.ledger.head());
         let Some(request) = request(&self.way, stored.as_ref()) else {
             told.failed(UNSENDABLE);
             return None;
@@ -133,6 +133,7 @@ impl Errand {
         let times = Times {
             asked,
             received: edge.clock.now(),
+            born,
         };
         match fetched {
             Ok(fetched) => self.answered(fetched, stored, times, told).await,
@@ -143,9 +144,15 @@ impl Errand {
         }
     }
 
+    /// What may stand in for a failing origin: not what was invalidated meanwhile.
+    fn standing_in(&self) -> Option<&Arc<Object>> {
+        let stale = self.stale.as_ref();
+        stale.filter(|stale| !self.way.edge.covers(&stale.meta))
+    }
+
     fn failed(self, error: &FetchError, times: Times, told: &mut Told) {
         log_failure(&self.way, error);
-        let meta = self.stale.as_ref().map(|stale| &stale.meta);
+        let meta = self.standing_in().map(|stale| &stale.meta);
         match (settle::failed(meta, times.received), self.stale) {
             (Settled::ServeStale(standing), Some(stale)) => told.stale(stale, standing),
             _ => told.failed(*error.failure()),
@@ -183,7 +190,9 @@ impl Errand {
             (Settled::Refresh(headers, meta), Some(stale)) => {
                 self.refreshed(stale, headers, meta, times, told);
             }
-            (Settled::ServeStale(standing), Some(stale)) => told.stale(stale, standing),
+            (Settled::ServeStale(standing), Some(stale)) if !way.edge.covers(&stale.meta) => {
+                told.stale(stale, standing);
+            }
             (Settled::PassOn(why), stale) => {
                 way.edge.events.not_stored(why.as_str());
                 if !status.is_server_error() {
@@ -266,6 +275,9 @@ impl Errand {
     async fn pour(&self, body: Received, fill: &Fill, writer: Writer) {
         let edge = &self.way.edge;
         if let Some(parts) = read(&self.way, body, writer).await {
+            if edge.covers(fill.meta()) {
+                return edge.events.not_stored(WhyNot::Invalidated.as_str());
+            }
             let head = (fill.meta().clone(), fill.headers());
             let kept = edge.store.keep(self.key, head, &parts, edge.clock.now());
             if let Err(unkept) = kept {

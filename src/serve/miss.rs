@@ -158,7 +158,9 @@ fn patience(way: &Way) -> Duration {
 /// The answer to a follower, if what arrived may answer it too (RFC 9111 §4).
 fn follow(way: &Arc<Way>, fwd: &'static str, arrival: Arrival) -> Option<Response<ReplyBody>> {
     let now = way.edge.clock.now();
-    let shared = |meta: &Meta| reuse::shared(meta, &way.ask, way.rules(), now);
+    // Nobody who asked after an invalidation gets what was asked for before it.
+    let shared =
+        |meta: &Meta| reuse::shared(meta, &way.ask, way.rules(), now) && !way.edge.covers(meta);
     let collapsed = |meta: &Meta| CacheStatus {
         collapsed: true,
         ttl: Some(reuse::standing(meta, now).ttl),
@@ -179,7 +181,7 @@ fn follow(way: &Arc<Way>, fwd: &'static str, arrival: Arrival) -> Option<Respons
             );
             Some(hit::stored(way, &object, age, Outcome::Hit, status))
         }
-        Arrival::Stale(object) => {
+        Arrival::Stale(object) if !way.edge.covers(&object.meta) => {
             let varying = object.meta.varying.as_ref();
             varying
                 .is_none_or(|varying| varying.matches(&way.ask, way.rules()))
@@ -194,6 +196,6 @@ fn follow(way: &Arc<Way>, fwd: &'static str, arrival: Arrival) -> Option<Respons
                 })
         }
         Arrival::Failed(failure) => Some(synth::failed(way, fwd, &failure)),
-        Arrival::Filling(_) | Arrival::Stored(_) | Arrival::Unshareable => None,
+        Arrival::Filling(_) | Arrival::Stored(_) | Arrival::Stale(_) | Arrival::Unshareable => None,
     }
 }

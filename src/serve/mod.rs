@@ -21,15 +21,17 @@ use hyper::body::Incoming;
 
 use crate::{
     flight::Flights,
+    ledger::Ledger,
     observe::{CacheResult, Events, Meters},
     origin::Origins,
     policy::{
-        Ask, Key, Rules, Scheme, deliver,
+        Ask, Key, Meta, Rules, Scheme, deliver,
         intent::{self, Intent},
+        marks::Sequence,
         reuse::{self, Reuse},
     },
     site::{Route, Routed, Snapshot},
-    store::{Found, Store},
+    store::{Found, Object, Store},
     time::Clock,
 };
 
@@ -65,6 +67,8 @@ pub struct Edge {
     pub site: Arc<ArcSwap<Site>>,
     /// The answers kept.
     pub store: Store,
+    /// What was invalidated.
+    pub ledger: Ledger,
     /// The fetches under way.
     pub flights: Flights<Arrival>,
     /// This worker's connections to the origins.
@@ -75,6 +79,13 @@ pub struct Edge {
     pub events: Arc<Events>,
     /// This worker's request ids.
     pub ids: RequestIds,
+}
+
+impl Edge {
+    /// Whether what was asked for as `meta` says was invalidated since.
+    fn covers(&self, meta: &Meta) -> bool {
+        self.ledger.covers(&meta.marks, meta.born)
+    }
 }
 
 /// Who asks.
@@ -102,12 +113,24 @@ impl Way {
     }
 
     fn find(&self, key: Key) -> Found {
-        let matches = |meta: &crate::policy::Meta| {
-            meta.varying
-                .as_ref()
-                .is_none_or(|varying| varying.matches(&self.ask, self.rules()))
-        };
-        self.edge.store.find(key, matches)
+        let head = self.edge.ledger.head();
+        self.edge.store.find(key, |object| {
+            let varying = object.meta.varying.as_ref();
+            varying.is_none_or(|varying| varying.matches(&self.ask, self.rules()))
+                && self.is_current(object, head)
+        })
+    }
+
+    /// Whether no invalidation up to `head` covers `object`; one comparison when nothing
+    /// was invalidated since somebody last looked.
+    fn is_current(&self, object: &Object, head: Sequence) -> bool {
+        object.is_checked(head) || {
+            let current = !self.edge.covers(&object.meta);
+            if current {
+                object.check(head);
+            }
+            current
+        }
     }
 
     fn count(&self, result: CacheResult) {

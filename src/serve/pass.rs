@@ -22,6 +22,7 @@ use crate::{
         failover::{Blame, Failure, Phase, Retry},
         forward::{self, Purpose},
         intent::{self, Intent, WhyPass},
+        marks::{self, Mark},
         settle::{self, Settled, Times},
         unsafe_method, validate,
     },
@@ -47,7 +48,7 @@ pub(super) async fn pass(
     } else {
         Purpose::Pass
     };
-    let asked = way.edge.clock.now();
+    let (asked, born) = (way.edge.clock.now(), way.edge.ledger.head());
     let fetched = match send(&way, sent, purpose).await {
         Ok(fetched) => fetched,
         Err(failure) => return synth::failed(&way, fwd, &failure),
@@ -55,6 +56,7 @@ pub(super) async fn pass(
     let times = Times {
         asked,
         received: way.edge.clock.now(),
+        born,
     };
     way.count(CacheResult::Pass);
     let (status, protocol) = (
@@ -63,10 +65,15 @@ pub(super) async fn pass(
     );
     let protocol = protocol.cloned();
     let headers = deliver::end_to_end(fetched.head.headers, fetched.head.version);
+    let head = way.edge.ledger.head();
+    let mut later =
+        for_later_reads(&way, status, &headers, times).filter(|(_, meta)| !way.edge.covers(meta));
     if unsafe_method::invalidates(&way.ask.method, status) {
-        let origin = &way.route.behaviour().origin.target;
-        for target in unsafe_method::targets(&way.ask, origin, &headers) {
-            forget(&way, &target);
+        let ended = way.edge.ledger.accept(ended(&way, &headers));
+        // The answer itself is as new as what it ends, if nobody ended something between.
+        later = later.filter(|_| ended.0 == head.0 + 1);
+        if let Some((_, meta)) = &mut later {
+            meta.born = ended;
         }
     }
     let said = CacheStatus {
@@ -85,7 +92,7 @@ pub(super) async fn pass(
             tokio::spawn(tunnel::tunnel(viewer, origin));
             answer
         }
-        _ => match for_later_reads(&way, status, &headers, times) {
+        _ => match later {
             Some((errand, meta)) => errand.beside(meta, headers, fetched.body, said),
             None => {
                 let body = ReplyBody::passing(fetched.body, way.meter());
@@ -109,7 +116,8 @@ pub(super) async fn for_part(
         Err(_) => true,
         Ok(fetched) => fetched.head.status.is_server_error(),
     };
-    if let (true, Some(stale)) = (failed, &stale) {
+    let current = stale.as_ref().filter(|stale| !way.edge.covers(&stale.meta));
+    if let (true, Some(stale)) = (failed, current) {
         if let Settled::ServeStale(standing) = settle::failed(Some(&stale.meta), now) {
             return errand::stale(&way, fwd, stale, standing);
         }
@@ -162,6 +170,7 @@ fn freshen(way: &Way, key: Key, stale: &Arc<Object>, fresh: &HeaderMap) {
     let times = Times {
         asked: way.ask.at,
         received: now,
+        born: stale.meta.born,
     };
     let get = Ask {
         method: Method::GET,
@@ -205,14 +214,20 @@ fn for_later_reads(
     Some((Errand::new(Arc::new(way), (key, key), "method", None), meta))
 }
 
-/// Ends what is stored for `target`, a read that this viewer could have sent.
-fn forget(way: &Way, target: &Ask) {
-    let Routed::To(route) = way.site.snapshot.route(&target.host, target.path()) else {
-        return;
-    };
-    if let Intent::Cache(key) = intent::intent(target, &route.behaviour().rules) {
-        way.edge.store.remove(key);
+/// What a successful unsafe request ends: the targets it names, and groups where the
+/// behaviour has them.
+fn ended(way: &Way, headers: &HeaderMap) -> Vec<Mark> {
+    let origin = &way.route.behaviour().origin.target;
+    let mut ended = Vec::new();
+    for target in unsafe_method::targets(&way.ask, origin, headers) {
+        if let Routed::To(route) = way.site.snapshot.route(&target.host, target.path()) {
+            ended.push(marks::target(&target, &route.behaviour().rules));
+        }
     }
+    if way.rules().cache_groups {
+        ended.extend(marks::invalidated_groups(&way.ask, headers));
+    }
+    ended
 }
 
 /// A request that cannot be expressed towards the origin: prefix and path are too long.

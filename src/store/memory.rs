@@ -12,10 +12,7 @@ use std::sync::{
 use moka::{notification::RemovalCause, ops::compute::Op, sync::Cache};
 
 use super::{Found, Object, Unkept, variants::Variants};
-use crate::{
-    policy::{Key, Meta},
-    time::Timestamp,
-};
+use crate::{policy::Key, time::Timestamp};
 
 /// Keys to their variants.
 #[derive(Debug)]
@@ -42,7 +39,7 @@ impl Memory {
     }
 
     /// The newest variant of `key` that `matches`.
-    pub(super) fn find(&self, key: Key, matches: impl Fn(&Meta) -> bool) -> Found {
+    pub(super) fn find(&self, key: Key, matches: impl Fn(&Object) -> bool) -> Found {
         match self.cache.get(&key) {
             None => Found::Nothing,
             Some(variants) => variants

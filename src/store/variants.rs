@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Object, Unkept};
 use crate::{
-    policy::{Meta, reuse, variant::VARIANTS_MAX},
+    policy::{reuse, variant::VARIANTS_MAX},
     time::Timestamp,
 };
 
@@ -34,10 +34,10 @@ impl Variants {
     }
 
     /// The newest that `matches`: "the cache ... MUST choose the most recent one".
-    pub(super) fn find(&self, matches: impl Fn(&Meta) -> bool) -> Option<Arc<Object>> {
+    pub(super) fn find(&self, matches: impl Fn(&Object) -> bool) -> Option<Arc<Object>> {
         self.as_slice()
             .iter()
-            .find(|object| matches(&object.meta))
+            .find(|object| matches(object))
             .cloned()
     }
 

@@ -19,6 +19,7 @@ exchanges! {
     coalesce: "coalesce",
     fail: "fail",
     fresh: "fresh",
+    groups: "groups",
     guard: "guard",
     head: "head",
     headers: "headers",

@@ -14,6 +14,7 @@ use tokio::io::DuplexStream;
 use warmfront::{
     config::{self, Machine},
     flight::Flights,
+    ledger::Ledger,
     observe::Events,
     origin::{Dial, DialError, Dialling, Io, Origins},
     policy::Scheme,
@@ -40,6 +41,7 @@ impl Edge {
         let edge = serve::Edge {
             site: Arc::new(ArcSwap::from_pointee(site(snapshot, &events))),
             store: Store::new(memory, object_max),
+            ledger: Ledger::default(),
             flights: Flights::default(),
             origins: Origins::new(dial, clock),
             clock,
