@@ -21,7 +21,7 @@ pub enum Item {
     /// A string, unescaped.
     String(Vec<u8>),
     /// An inner list.
-    List(Vec<Item>),
+    List(Vec<Self>),
     /// A decimal, a token or a byte sequence.
     Other,
 }

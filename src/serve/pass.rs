@@ -117,10 +117,9 @@ pub(super) async fn for_part(
         Ok(fetched) => fetched.head.status.is_server_error(),
     };
     let current = stale.as_ref().filter(|stale| !way.edge.covers(&stale.meta));
-    if let (true, Some(stale)) = (failed, current) {
-        if let Settled::ServeStale(standing) = settle::failed(Some(&stale.meta), now) {
-            return errand::stale(&way, fwd, stale, standing);
-        }
+    let settled = settle::failed(current.map(|stale| &stale.meta), now);
+    if let (true, Some(stale), Settled::ServeStale(standing)) = (failed, current, settled) {
+        return errand::stale(&way, fwd, stale, standing);
     }
     let fetched = match sent {
         Ok(fetched) => fetched,
