@@ -57,16 +57,16 @@ fn keys(criterion: &mut Criterion) {
 fn filters(count: usize) -> String {
     let mut target = "/find?".to_owned();
     for at in 0..count {
-        // 7 has no factor in common with 40, so each comes once.
-        target.push_str(&format!("filter{:02}=value-{at}&", at * 7 % count));
+        // 27 has no factor in common with 40, and is near its golden section: no runs.
+        target.push_str(&format!("filter{:02}=value-{at}&", at * 27 % count));
     }
     target
 }
 
 /// As many parameters as fit into the longest target, shuffled: the dearest key there is.
 fn flood() -> String {
-    // 7 has no factor in common with 2,000.
-    let names = (0..2_000).map(|at| format!("{:03x}", at * 7 % 2_000));
+    // A prime near the golden section of 2,000: no two alike, and no runs.
+    let names = (0..2_000).map(|at| format!("{:03x}", at * 1_237 % 2_000));
     format!("/f?{}", names.collect::<Vec<_>>().join("&"))
 }
 
