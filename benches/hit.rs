@@ -52,7 +52,7 @@ use warmfront::{
     observe::Events,
     origin::{Dial, Dialling, Io, Origins},
     policy::Scheme,
-    serve::{Edge, RequestIds, Site, Viewer},
+    serve::{Edge, RequestIds, Searches, Site, Viewer},
     store::Store,
     time::Clock,
 };
@@ -249,6 +249,7 @@ fn edge(origin: Origin) -> Arc<Edge> {
         site: Arc::new(ArcSwap::from_pointee(Site { snapshot, meters })),
         store: Store::new(64 << 20, 1 << 20),
         ledger: Ledger::default(),
+        searches: Searches::default(),
         flights: Flights::default(),
         origins: Origins::new(Arc::new(origin), clock),
         clock,

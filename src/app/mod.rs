@@ -26,7 +26,7 @@ use crate::{
     ledger::Ledger,
     listen::{Bounds, Workers},
     observe::Stop,
-    serve::{Edge, Site},
+    serve::{Edge, Searches, Site},
     site::{Listener, Snapshot},
     store::Store,
 };
@@ -109,8 +109,9 @@ impl App {
             let (outside, site, lost) = (outside.clone(), site.clone(), lost.clone());
             let (store, edges) = (store.clone(), edges.clone());
             let (ledger, flights) = (ledger.clone(), flights.clone());
+            let searches = Searches::default();
             move |_worker: usize| {
-                let edge = worker::edge(&outside, &site, &store, &ledger, &flights);
+                let edge = worker::edge(&outside, &site, &store, &ledger, &searches, &flights);
                 edges
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)

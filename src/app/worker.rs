@@ -13,7 +13,7 @@ use crate::{
     ledger::Ledger,
     listen::Respond,
     origin::Origins,
-    serve::{Arrival, Edge, ReplyBody, RequestIds, Site, Viewer},
+    serve::{Arrival, Edge, ReplyBody, RequestIds, Searches, Site, Viewer},
     store::Store,
 };
 
@@ -53,12 +53,14 @@ pub(super) fn edge(
     site: &Arc<ArcSwap<Site>>,
     store: &Store,
     ledger: &Ledger,
+    searches: &Searches,
     flights: &Flights<Arrival>,
 ) -> Arc<Edge> {
     Arc::new(Edge {
         site: site.clone(),
         store: store.clone(),
         ledger: ledger.clone(),
+        searches: searches.clone(),
         flights: flights.clone(),
         origins: Origins::new(outside.dial.clone(), outside.clock),
         clock: outside.clock,

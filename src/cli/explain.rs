@@ -286,6 +286,7 @@ fn key_parts(ask: &Ask, rules: &Rules) -> Vec<String> {
             Part::HeaderValue => "  value",
             Part::Cookie => "cookie",
             Part::CookieValue => "  value",
+            Part::Search => "search",
         };
         parts.push(format!("{label} {}", String::from_utf8_lossy(bytes)));
     });

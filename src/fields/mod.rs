@@ -25,6 +25,7 @@ pub mod list;
 pub mod path;
 pub mod query;
 pub mod range;
+pub mod search;
 pub mod structured;
 pub mod targeted;
 

@@ -17,6 +17,7 @@ use super::{Ask, Selection};
 use crate::fields::{
     cookie,
     query::{self, Piece},
+    search::Variance,
 };
 
 /// What a behaviour keys its answers on, besides scheme, host and path.
@@ -85,6 +86,8 @@ pub enum Part {
     Cookie,
     /// One value of the cookie before.
     CookieValue,
+    /// What counts of the query, where the origin said so.
+    Search,
 }
 
 /// The parts of a key, each with its kind and length before it.
@@ -142,6 +145,31 @@ impl KeySpec {
             }
         });
         canonical.key()
+    }
+
+    /// The key of `ask` where only what `variance` leaves of the kept parameters counts.
+    pub fn key_under(&self, ask: &Ask, variance: &Variance) -> Key {
+        let mut canonical = self.without_query(ask);
+        let kept = query::pieces(ask.query().unwrap_or_default()).filter(|piece| self.keeps(piece));
+        let mut search = Vec::new();
+        variance.write(kept, &mut search);
+        canonical.push(Part::Search, &search);
+        canonical.key()
+    }
+
+    /// The key of every query of the path of `ask`.
+    pub fn path(&self, ask: &Ask) -> Key {
+        self.without_query(ask).key()
+    }
+
+    fn without_query(&self, ask: &Ask) -> Canonical {
+        let mut canonical = Canonical::default();
+        self.visit(ask, |part, bytes| {
+            if part != Part::Query {
+                canonical.push(part, bytes);
+            }
+        });
+        canonical
     }
 
     /// Hands the parts of the key of `ask` to `each`, in their fixed order.

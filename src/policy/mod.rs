@@ -13,6 +13,7 @@
 //! | how long is it fresh, and usable when stale? | `lifetime` | RFC 9111 §4.2.1, RFC 5861 |
 //! | how old is it? | `age` | RFC 9111 §4.2.3 |
 //! | what can it be invalidated by? | `marks` | RFC 9111 §4.4, RFC 9875 |
+//! | which other queries does it answer? | `search` | draft-ietf-httpbis-no-vary-search |
 //! | which stored variant answers? | `variant` | RFC 9111 §4.1 |
 //! | may it be used now, or shared now? | `reuse` | RFC 9111 §4 |
 //! | how is it validated and refreshed? | `validate` | RFC 9111 §4.3, §3.2 |
@@ -45,6 +46,7 @@ pub mod marks;
 pub mod pattern;
 pub mod precondition;
 pub mod reuse;
+pub mod search;
 pub mod settle;
 pub mod slice;
 pub mod storable;
@@ -137,6 +139,8 @@ pub struct Rules {
     pub vary: Vary,
     /// Whether `Cache-Groups` and `Cache-Group-Invalidation` count (RFC 9875).
     pub cache_groups: bool,
+    /// Whether `No-Vary-Search` counts (draft-ietf-httpbis-no-vary-search).
+    pub no_vary_search: bool,
     /// Loud relaxations; all off unless an operator wrote them down.
     pub relaxed: Relaxed,
 }
@@ -337,6 +341,7 @@ pub(crate) mod tests {
             },
             vary: Vary::Rfc,
             cache_groups: true,
+            no_vary_search: false,
             relaxed: Relaxed::default(),
         }
     }

@@ -8,6 +8,7 @@ use super::{
     lifetime::{self, Lifetime, Source},
     marks::{Marks, Sequence},
     reuse::{self, Standing},
+    search::Search,
     storable::{self, WhyNot},
     validate,
     variant::Varying,
@@ -29,6 +30,8 @@ pub struct Meta {
     pub strict: bool,
     /// What it varies by.
     pub varying: Option<Box<Varying>>,
+    /// Which other queries it answers.
+    pub search: Option<Box<Search>>,
     /// What it can be invalidated by.
     pub marks: Marks,
     /// The latest invalidation when the origin was asked for it.
@@ -169,6 +172,7 @@ pub fn meta(
         lifetime,
         strict,
         varying,
+        search: Search::of(ask, rules, headers),
         marks: Marks::of(ask, rules, headers),
         born: times.born,
     })

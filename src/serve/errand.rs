@@ -279,10 +279,20 @@ impl Errand {
                 return edge.events.not_stored(WhyNot::Invalidated.as_str());
             }
             let head = (fill.meta().clone(), fill.headers());
-            let kept = edge.store.keep(self.key, head, &parts, edge.clock.now());
+            let key = self.store_key(fill.meta());
+            let kept = edge.store.keep(key, head, &parts, edge.clock.now());
             if let Err(unkept) = kept {
                 edge.events.not_stored(why_unkept(unkept).as_str());
             }
+        }
+    }
+
+    /// Where an answer is stored: where the next who asks will look for it.
+    fn store_key(&self, meta: &Meta) -> Key {
+        if self.way.rules().no_vary_search {
+            self.way.stored_under(meta.search.as_deref())
+        } else {
+            self.key
         }
     }
 
@@ -328,8 +338,9 @@ impl Errand {
         let headers = deliver::as_stored(&headers, way.rules(), times.received);
         let kept = meta.and_then(|meta| {
             let shareable = reuse::shared(&meta, &way.ask, way.rules(), times.received);
+            let key = self.store_key(&meta);
             let head = (meta, &headers);
-            let kept = edge.store.refresh(self.key, &stale, head, times.received);
+            let kept = edge.store.refresh(key, &stale, head, times.received);
             kept.map(|object| (object, shareable)).map_err(why_unkept)
         });
         match kept {

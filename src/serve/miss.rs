@@ -67,7 +67,7 @@ pub(super) async fn miss(way: Way, key: Key, mut found: Found) -> Response<Reply
                     Landed::With(arrival) => {
                         // For those who want another variant, one of them leads next.
                         let variant = variant(&way, &arrival);
-                        if let Some(answer) = follow(&way, fwd, arrival) {
+                        if let Some(answer) = follow(&way, key, fwd, arrival) {
                             return answer;
                         }
                         flight = flight.among(variant);
@@ -156,11 +156,19 @@ fn patience(way: &Way) -> Duration {
 }
 
 /// The answer to a follower, if what arrived may answer it too (RFC 9111 §4).
-fn follow(way: &Arc<Way>, fwd: &'static str, arrival: Arrival) -> Option<Response<ReplyBody>> {
+fn follow(
+    way: &Arc<Way>,
+    key: Key,
+    fwd: &'static str,
+    arrival: Arrival,
+) -> Option<Response<ReplyBody>> {
     let now = way.edge.clock.now();
     // Nobody who asked after an invalidation gets what was asked for before it.
-    let shared =
-        |meta: &Meta| reuse::shared(meta, &way.ask, way.rules(), now) && !way.edge.covers(meta);
+    let shared = |meta: &Meta| {
+        reuse::shared(meta, &way.ask, way.rules(), now)
+            && way.same_search(key, meta.search.as_deref())
+            && !way.edge.covers(meta)
+    };
     let collapsed = |meta: &Meta| CacheStatus {
         collapsed: true,
         ttl: Some(reuse::standing(meta, now).ttl),

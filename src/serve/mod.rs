@@ -43,6 +43,7 @@ mod part;
 mod pass;
 mod reply;
 mod request_id;
+mod searches;
 mod synth;
 mod tunnel;
 
@@ -50,6 +51,7 @@ pub use ask::{Malformed, URL_BYTES_MAX, checked};
 pub use errand::Arrival;
 pub use reply::{BrokenBody, ReplyBody};
 pub use request_id::RequestIds;
+pub use searches::Searches;
 
 /// One configuration, and the handles its requests count with.
 #[derive(Debug)]
@@ -69,6 +71,8 @@ pub struct Edge {
     pub store: Store,
     /// What was invalidated.
     pub ledger: Ledger,
+    /// Which parameters paths do not vary by.
+    pub searches: Searches,
     /// The fetches under way.
     pub flights: Flights<Arrival>,
     /// This worker's connections to the origins.
@@ -171,7 +175,7 @@ pub fn respond(edge: &Arc<Edge>, request: Request<Incoming>, viewer: Viewer) -> 
         request_id,
     };
     let key = match intent::intent(&way.ask, way.rules()) {
-        Intent::Cache(key) => key,
+        Intent::Cache(key) => way.looked_up(key),
         Intent::Pass(why) => return Responding::later(pass::pass(way, body, upgrade, why)),
         Intent::Refuse(why) => return synth::refused(&way, why).into(),
     };

@@ -28,6 +28,7 @@ exchanges! {
     path: "path",
     range: "range",
     route: "route",
+    search: "search",
     smuggle: "smuggle",
     store: "store",
     upgrade: "upgrade",
