@@ -20,14 +20,13 @@ use serde::Serialize;
 use crate::{
     config::{self, Colour},
     policy::{
-        Ask, Rules, Scheme,
+        Ask, Rules, Scheme, WhyNot,
         deliver::{self, CacheStatus},
         forward::{self, Purpose},
         intent::{self, Intent},
         key::Part,
         marks::Sequence,
         settle::{self, Settled, Times},
-        storable::WhyNot,
     },
     serve::{self, Viewer},
     site::{Route, Routed, Snapshot},

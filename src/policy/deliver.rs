@@ -6,12 +6,7 @@ use std::fmt::Write as _;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use smallvec::SmallVec;
 
-use super::{
-    Rules,
-    control::Control,
-    reuse::Standing,
-    storable::{self, WhyNot},
-};
+use super::{Rules, WhyNot, control::Control, reuse::Standing, storable};
 use crate::{
     fields::{date, forwarded, hop},
     time::Timestamp,

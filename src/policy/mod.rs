@@ -53,10 +53,12 @@ pub mod storable;
 pub mod unsafe_method;
 pub mod validate;
 pub mod variant;
+mod why_not;
 
 pub use failover::Failure;
 pub use key::{Key, KeySpec};
 pub use settle::Meta;
+pub use why_not::WhyNot;
 
 /// How a viewer speaks to us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -3,14 +3,13 @@
 use http::{HeaderMap, StatusCode, header};
 
 use super::{
-    Ask, RequestDirectives, Rules, age,
+    Ask, RequestDirectives, Rules, WhyNot, age,
     control::Control,
     lifetime::{self, Lifetime, Source},
     marks::{Marks, Sequence},
     reuse::{self, Standing},
     search::Search,
-    storable::{self, WhyNot},
-    validate,
+    storable, validate,
     variant::Varying,
 };
 use crate::{fields::cache_control::Directives, time::Timestamp};
