@@ -335,7 +335,7 @@ impl Constant {
 impl Respond for Constant {
     type Body = Full<Bytes>;
 
-    async fn respond(&self, _: Request<Incoming>, _: Viewer) -> Response<Full<Bytes>> {
+    async fn respond(self, _: Request<Incoming>, _: Viewer) -> Response<Full<Bytes>> {
         self.answer()
     }
 }

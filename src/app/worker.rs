@@ -39,7 +39,7 @@ impl Respond for Serving {
     type Body = ReplyBody;
 
     fn respond(
-        &self,
+        self,
         request: Request<Incoming>,
         viewer: Viewer,
     ) -> impl Future<Output = Response<ReplyBody>> + Send {

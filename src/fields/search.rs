@@ -71,7 +71,7 @@ impl Variance {
             .filter(|piece| !self.ignores(&piece.name()))
             .collect();
         if self.any_order {
-            kept.sort_by(|a, b| a.name().cmp(&b.name()));
+            kept.sort_by_cached_key(|piece| piece.name().into_owned());
         }
         for piece in kept {
             part(&piece.name(), out);

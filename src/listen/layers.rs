@@ -36,11 +36,15 @@ pub(super) fn answer<R: Respond>(
 ) -> impl Future<Output = Result<Response<Answer<R::Body>>, Infallible>> + Send {
     let flight = Flight::begin(vitals, request.body());
     let version = request.version();
+    // At once, so that a hit has let go of the request before hyper reads on: otherwise
+    // hyper finds its read buffer still in use and allocates another.
+    let called = catch_unwind(AssertUnwindSafe(|| respond.respond(request, viewer)));
     async move {
-        let caught = Caught {
-            future: async move { respond.respond(request, viewer).await },
+        let answered = match called {
+            Ok(future) => Caught { future }.await,
+            Err(_) => Err(Panicked),
         };
-        Ok(match caught.await {
+        Ok(match answered {
             Ok(response) => response.map(|body| Answer::Given { body, flight }),
             Err(Panicked) => {
                 roll.panicked();

@@ -63,7 +63,7 @@ pub trait Respond: Clone + Send + Sync + 'static {
     /// Dropped when the viewer leaves before the answer's head; afterwards the
     /// body is dropped instead. A panic becomes a 500 and ends the connection.
     fn respond(
-        &self,
+        self,
         request: Request<Incoming>,
         viewer: Viewer,
     ) -> impl Future<Output = Response<Self::Body>> + Send;
@@ -73,11 +73,11 @@ impl Respond for Arc<Edge> {
     type Body = ReplyBody;
 
     fn respond(
-        &self,
+        self,
         request: Request<Incoming>,
         viewer: Viewer,
     ) -> impl Future<Output = Response<ReplyBody>> + Send {
-        serve::respond(self, request, viewer)
+        serve::respond(&self, request, viewer)
     }
 }
 

@@ -8,7 +8,7 @@
 //! merging more would let one request poison another's answer, merging less
 //! only costs a miss.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use http::HeaderName;
 use smallvec::SmallVec;
@@ -177,7 +177,7 @@ impl KeySpec {
         each(Part::Distribution, self.scope.distribution.as_bytes());
         each(Part::Behaviour, self.scope.behaviour.as_bytes());
         each(Part::Scheme, ask.scheme.as_str().as_bytes());
-        each(Part::Host, ask.host.as_str().as_bytes());
+        each(Part::Host, ask.host.as_bytes());
         each(Part::Path, ask.path().as_bytes());
         if let Some(query) = ask.query() {
             self.visit_query(query, &mut each);
@@ -203,14 +203,20 @@ impl KeySpec {
         if self.query == Selection::None {
             return;
         }
-        let mut kept: SmallVec<[Piece<'_>; 16]> = query::pieces(query)
-            .filter(|piece| self.keeps(piece))
+        // Each name is decoded once, however often it is compared.
+        let mut kept: SmallVec<[(Cow<'_, [u8]>, Piece<'_>); 16]> = query::pieces(query)
+            .map(|piece| (piece.name(), piece))
+            .filter(|(name, _)| self.query.takes(&**name))
             .collect();
         if self.sort && kept.len() > 1 {
-            kept.sort_by(|a, b| a.name().cmp(&b.name()));
+            kept.sort_by(|(a, _), (b, _)| a.cmp(b));
         }
         let mut canonical = SmallVec::<[u8; 64]>::new();
-        for piece in kept {
+        for (_, piece) in kept {
+            if !piece.raw.as_bytes().contains(&b'%') {
+                each(Part::Query, piece.raw.as_bytes());
+                continue;
+            }
             canonical.clear();
             piece.write_canonical(&mut canonical);
             each(Part::Query, &canonical);

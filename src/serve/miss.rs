@@ -144,7 +144,7 @@ fn fresh(way: &Way, found: &Found) -> Option<Response<ReplyBody>> {
         return None;
     };
     match reuse::reuse(&object.meta, &way.ask, way.rules(), way.edge.clock.now()) {
-        Reuse::Serve(standing) => Some(hit::hit(way, object, standing)),
+        Reuse::Serve(standing) => Some(hit::hit(way, way.request_id.clone(), object, standing)),
         Reuse::ServeAndRefresh(_) | Reuse::Validate(_) => None,
     }
 }

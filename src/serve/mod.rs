@@ -167,7 +167,7 @@ pub fn respond(edge: &Arc<Edge>, request: Request<Incoming>, viewer: Viewer) -> 
         Routed::NoSuchHost => return synth::no_such_host(&site, &ask, request_id).into(),
         Routed::NoSuchPath => return synth::no_such_path(&site, &ask, request_id).into(),
     };
-    let way = Way {
+    let mut way = Way {
         edge: edge.clone(),
         site,
         route,
@@ -182,9 +182,14 @@ pub fn respond(edge: &Arc<Edge>, request: Request<Incoming>, viewer: Viewer) -> 
     let found = way.find(key);
     if let Found::Object(object) = &found {
         match reuse::reuse(&object.meta, &way.ask, way.rules(), now) {
-            Reuse::Serve(standing) => return hit::hit(&way, object, standing).into(),
+            Reuse::Serve(standing) => {
+                // Moved, since the first clone of a value allocates.
+                let nothing = HeaderValue::from_static("");
+                let request_id = std::mem::replace(&mut way.request_id, nothing);
+                return hit::hit(&way, request_id, object, standing).into();
+            }
             Reuse::ServeAndRefresh(standing) => {
-                let answer = hit::hit(&way, object, standing);
+                let answer = hit::hit(&way, way.request_id.clone(), object, standing);
                 miss::refresh(way, key, object.clone());
                 return answer.into();
             }

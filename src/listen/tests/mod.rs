@@ -148,7 +148,7 @@ fn assert_within(took: Duration, from: u64, to: u64) {
 impl Respond for Clinic {
     type Body = UnsyncBoxBody<Bytes, Infallible>;
 
-    async fn respond(&self, mut request: Request<Incoming>, _: Viewer) -> Response<Self::Body> {
+    async fn respond(self, mut request: Request<Incoming>, _: Viewer) -> Response<Self::Body> {
         let text = match request.uri().path() {
             "/hello" => "hello".to_owned(),
             "/wait" => {
