@@ -156,11 +156,17 @@ impl Explain {
         let route = match site.route(&ask.host, ask.path()) {
             Routed::To(route) => route,
             Routed::NoSuchHost => {
-                told.push(refused(StatusCode::MISDIRECTED_REQUEST, "no_such_host"));
+                told.push(refused(
+                    StatusCode::MISDIRECTED_REQUEST,
+                    "no_such_host: RFC 9110 §15.5.20, no distribution has such an alias",
+                ));
                 return Ok(told);
             }
             Routed::NoSuchPath => {
-                told.push(refused(StatusCode::NOT_FOUND, "no_such_behaviour"));
+                told.push(refused(
+                    StatusCode::NOT_FOUND,
+                    "no_such_behaviour: no path pattern of the distribution matches",
+                ));
                 return Ok(told);
             }
         };
@@ -174,16 +180,16 @@ impl Explain {
                 Purpose::Fill
             }
             Intent::Pass(why) => {
-                let (_, detail) = why.status();
+                let (detail, clause) = (why.status().1, why.clause());
                 told.push(Decision::new(
                     "decision",
-                    format!("passed to the origin: {detail}"),
+                    format!("passed to the origin, {detail}: {clause}"),
                 ));
                 Purpose::Pass
             }
             Intent::Refuse(why) => {
                 let (status, error) = why.answer();
-                told.push(refused(status, error));
+                told.push(refused(status, &format!("{error}: {}", why.clause())));
                 return Ok(told);
             }
         };

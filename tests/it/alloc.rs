@@ -28,12 +28,12 @@ use warmfront::{
 use crate::harness::{edge::Edge, site};
 
 /// Allocations of `serve::respond` for a hit: the request below, the answer below.
-const RESPOND_MAX: u64 = 6;
+const RESPOND_MAX: u64 = 5;
 
 /// Allocations of a hundred hits on a kept connection, hyper's included: from the first byte
-/// of a request to the last of its answer. Seven each; the ten are for a read buffer now and
+/// of a request to the last of its answer. Six each; the ten are for a read buffer now and
 /// then, and for hyper's `Date` once a second of the machine's clock.
-const HUNDRED_MAX: u64 = 710;
+const HUNDRED_MAX: u64 = 610;
 
 /// What an ordinary viewer sends.
 const REQUEST: &[u8] = b"GET /search/pcp?Keyword=smith&Limit=10&Page=1 HTTP/1.1\r\n\
