@@ -62,12 +62,11 @@ async fn exchange(
     let Ok(outgoing) = forward::request(&way.ask, way.rules(), &origin.target, purpose) else {
         return synth::failed(&way, fwd, &UNSENDABLE);
     };
-    let fetched = match way
-        .edge
-        .origins
-        .send(&origin, outgoing_request(outgoing, sent))
-        .await
-    {
+    let mut request = outgoing_request(outgoing, sent);
+    if let Some(interims) = way.interims.clone() {
+        request.extensions_mut().insert(interims.on_interim());
+    }
+    let fetched = match way.edge.origins.send(&origin, request).await {
         Ok(fetched) => fetched,
         Err(error) => {
             log_failure(&way, &error);

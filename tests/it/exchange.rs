@@ -22,6 +22,7 @@ exchanges! {
     guard: "guard",
     head: "head",
     headers: "headers",
+    interim: "interim",
     key: "key",
     pass: "pass",
     path: "path",

@@ -7,8 +7,8 @@
 mod admin;
 mod alloc;
 mod config;
-mod demo;
 mod daemon;
+mod demo;
 mod exchange;
 mod floors;
 mod harness;
