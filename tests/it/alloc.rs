@@ -131,6 +131,7 @@ async fn connect(noted: Arc<Mutex<AllocationInfo>>) -> DuplexStream {
         let viewer = Viewer {
             address,
             scheme: Scheme::Http,
+            interims: None,
         };
         let mut answer = None;
         // A hit is at hand when `respond` returns.
