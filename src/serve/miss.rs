@@ -6,8 +6,8 @@ use http::{Method, Response, header};
 
 use super::{
     ReplyBody, Way,
-    errand::{self, Arrival, Errand},
-    hit, pass, synth,
+    errand::{Arrival, Errand},
+    hit, led, pass, synth,
 };
 use crate::{
     flight::{Join, Landed},
@@ -179,7 +179,7 @@ fn follow(
             let reader = fill.reader()?;
             way.count(CacheResult::Hit);
             let status = collapsed(fill.meta());
-            Some(errand::filling(way, reader, Outcome::Hit, status))
+            Some(led::filling(way, reader, Outcome::Hit, status))
         }
         Arrival::Stored(object) if shared(&object.meta) => {
             way.count(CacheResult::Hit);

@@ -39,6 +39,7 @@ mod ask;
 mod errand;
 mod hit;
 mod interim;
+mod led;
 mod miss;
 mod part;
 mod pass;

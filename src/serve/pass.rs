@@ -9,7 +9,8 @@ use hyper::{body::Incoming, upgrade::OnUpgrade};
 
 use super::{
     ReplyBody, Way,
-    errand::{self, Errand, log_failure, outgoing_request, passing_on},
+    errand::{Errand, log_failure, outgoing_request},
+    led::{self, passing_on},
     synth, tunnel,
 };
 use crate::{
@@ -119,7 +120,7 @@ pub(super) async fn for_part(
     let current = stale.as_ref().filter(|stale| !way.edge.covers(&stale.meta));
     let settled = settle::failed(current.map(|stale| &stale.meta), now);
     if let (true, Some(stale), Settled::ServeStale(standing)) = (failed, current, settled) {
-        return errand::stale(&way, fwd, stale, standing);
+        return led::stale(&way, fwd, stale, standing);
     }
     let fetched = match sent {
         Ok(fetched) => fetched,
