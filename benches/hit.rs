@@ -73,6 +73,7 @@ const VIEWER: Viewer = Viewer {
         4711,
     ),
     scheme: Scheme::Http,
+    interims: None,
 };
 
 /// Requests that hits answer: a name, a method, a target and one more field line.

@@ -137,6 +137,7 @@ impl Explain {
         let viewer = Viewer {
             address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
             scheme,
+            interims: None,
         };
         let has_body = head
             .headers

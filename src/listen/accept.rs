@@ -89,7 +89,11 @@ impl<R: Respond> Door<R> {
         };
         // `[::]` accepts IPv4 too, and calls it `::ffff:192.0.2.1`.
         let address = SocketAddr::new(address.ip().to_canonical(), address.port());
-        let viewer = Viewer { address, scheme };
+        let viewer = Viewer {
+            address,
+            scheme,
+            interims: None,
+        };
         let place = self.roll.admit();
         tokio::spawn(connection(
             stream,

@@ -60,7 +60,7 @@ where
         // Boxed, each of them: while a connection is opening or parked, this
         // future is all there is of it.
         match protocol {
-            Protocol::Http1 => match Box::pin(http1(wire, viewer, respond.clone())).await {
+            Protocol::Http1 => match Box::pin(http1(wire, viewer.clone(), respond.clone())).await {
                 Some(parked) => wire = parked,
                 None => return,
             },
@@ -112,7 +112,7 @@ where
             answer(
                 respond.clone(),
                 request,
-                viewer,
+                viewer.clone(),
                 Arc::clone(&vitals),
                 Arc::clone(&roll),
             )
@@ -178,7 +178,7 @@ where
             answer(
                 respond.clone(),
                 request,
-                viewer,
+                viewer.clone(),
                 Arc::clone(&vitals),
                 Arc::clone(&roll),
             )

@@ -16,6 +16,7 @@
 //! | first byte, whole head, idle time | [`Bounds`], live |
 //! | a viewer that stops reading, or stops sending a body | `overdue.rs` |
 //! | bytes of a head, streams, reset floods | `protocol.rs` |
+//! | interim responses to one request | `outbox.rs` |
 //! | open connections | [`CONNECTIONS_MAX`] |
 //! | draining | the deadline given to [`Workers::drain`] |
 //!
@@ -34,6 +35,7 @@ mod accept;
 mod conn;
 mod frames;
 mod layers;
+mod outbox;
 mod overdue;
 mod protocol;
 mod roll;

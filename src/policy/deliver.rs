@@ -218,6 +218,19 @@ pub fn end_to_end(mut headers: HeaderMap, version: http::Version) -> HeaderMap {
     headers
 }
 
+/// The fields of an interim response as the viewer sees them: those that end at this hop are
+/// gone, and those that would frame content it cannot have.
+///
+/// "A server MUST NOT send a Content-Length header field in any response with a status code
+/// of 1xx (Informational) or 204 (No Content)" (RFC 9110 §8.6).
+pub fn interim(headers: &HeaderMap) -> HeaderMap {
+    // Origins send them over HTTP/1.1, or we do not see them.
+    let mut headers = end_to_end(headers.clone(), http::Version::HTTP_11);
+    headers.remove(header::CONTENT_LENGTH);
+    headers.remove(header::TRAILER);
+    headers
+}
+
 /// The fields that [`as_stored`] keeps out of the store though the origin meant them for
 /// the viewer whose request brought the response.
 pub fn kept_back(headers: &HeaderMap, rules: &Rules) -> HeaderMap {

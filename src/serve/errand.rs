@@ -7,7 +7,7 @@ use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use tokio::sync::oneshot;
 
-use super::{ReplyBody, Way, hit, synth};
+use super::{Interims, ReplyBody, Way, hit, synth};
 use crate::{
     flight::Lease,
     observe::CacheResult,
@@ -72,6 +72,8 @@ pub(super) struct Errand {
     fwd: &'static str,
     /// What is validated or replaced.
     stale: Option<Arc<Object>>,
+    /// Where the interim responses to the first attempt go: they announce the same again.
+    interims: Option<Interims>,
 }
 
 impl Errand {
@@ -87,13 +89,15 @@ impl Errand {
             flight,
             fwd,
             stale,
+            interims: None,
         }
     }
 
     /// Runs it in a task of its own and answers the viewer with what it brings. Dropping
     /// the future leaves the task alone.
-    pub(super) async fn lead(self, lease: Option<Lease<Arrival>>) -> Response<ReplyBody> {
+    pub(super) async fn lead(mut self, lease: Option<Lease<Arrival>>) -> Response<ReplyBody> {
         let (way, fwd) = (self.way.clone(), self.fwd);
+        self.interims = way.interims.clone();
         let (report, led) = oneshot::channel();
         tokio::spawn(self.run(lease, Some(report)));
         match led.await {
@@ -118,15 +122,18 @@ impl Errand {
     }
 
     /// Asks once; another errand when the answer was about something else.
-    async fn attempt(self, told: &mut Told) -> Option<Self> {
+    async fn attempt(mut self, told: &mut Told) -> Option<Self> {
         let edge = self.way.edge.clone();
         // What the origin is about to be asked with, and what would be validated.
         let stored = self.stale.as_ref().map(|stale| stale.head.to_map());
         let (asked, born) = (edge.clock.now(), edge.ledger.head());
-        let Some(request) = request(&self.way, stored.as_ref()) else {
+        let Some(mut request) = request(&self.way, stored.as_ref()) else {
             told.failed(UNSENDABLE);
             return None;
         };
+        if let Some(interims) = self.interims.take() {
+            request.extensions_mut().insert(interims.on_interim());
+        }
         let origin = &self.way.route.behaviour().origin;
         let fetched = edge.origins.send(origin, request).await;
         let times = Times {

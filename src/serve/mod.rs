@@ -38,6 +38,7 @@ use crate::{
 mod ask;
 mod errand;
 mod hit;
+mod interim;
 mod miss;
 mod part;
 mod pass;
@@ -49,6 +50,7 @@ mod tunnel;
 
 pub use ask::{Malformed, URL_BYTES_MAX, checked};
 pub use errand::Arrival;
+pub use interim::{Interims, TakeInterim};
 pub use reply::{BrokenBody, ReplyBody};
 pub use request_id::RequestIds;
 pub use searches::Searches;
@@ -93,12 +95,14 @@ impl Edge {
 }
 
 /// Who asks.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Viewer {
     /// Its address.
     pub address: SocketAddr,
     /// How it reached us.
     pub scheme: Scheme,
+    /// Where the interim responses to this request go, if it may have any.
+    pub interims: Option<Interims>,
 }
 
 /// A request on its way: what was asked, where it belongs, and who it is to us.
@@ -109,6 +113,8 @@ struct Way {
     route: Route,
     ask: Ask,
     request_id: HeaderValue,
+    /// Where the interim responses to a request for this viewer go.
+    interims: Option<Interims>,
 }
 
 impl Way {
@@ -154,8 +160,9 @@ impl Way {
 }
 
 /// Answers `request`. Every request has an answer; failures are answers too.
-pub fn respond(edge: &Arc<Edge>, request: Request<Incoming>, viewer: Viewer) -> Responding {
+pub fn respond(edge: &Arc<Edge>, request: Request<Incoming>, mut viewer: Viewer) -> Responding {
     let (site, now) = (edge.site.load_full(), edge.clock.now());
+    let interims = viewer.interims.take();
     let asked = match ask::asked(request, viewer, now) {
         Ok(asked) => asked,
         Err((why, headers)) => return synth::malformed(edge, &site, why, &headers).into(),
@@ -173,6 +180,7 @@ pub fn respond(edge: &Arc<Edge>, request: Request<Incoming>, viewer: Viewer) -> 
         route,
         ask,
         request_id,
+        interims,
     };
     let key = match intent::intent(&way.ask, way.rules()) {
         Intent::Cache(key) => way.looked_up(key),

@@ -145,7 +145,10 @@ async fn send(way: &Way, sent: Sent, purpose: Purpose) -> Result<Fetched, Failur
     let behaviour = way.route.behaviour();
     let outgoing = forward::request(&way.ask, way.rules(), &behaviour.origin.target, purpose)
         .map_err(|_| UNSENDABLE)?;
-    let request = outgoing_request(outgoing, sent);
+    let mut request = outgoing_request(outgoing, sent);
+    if let Some(interims) = way.interims.clone() {
+        request.extensions_mut().insert(interims.on_interim());
+    }
     let fetched = way.edge.origins.send(&behaviour.origin, request).await;
     let fetched = fetched.map_err(|error| {
         log_failure(way, &error);
@@ -209,6 +212,7 @@ fn for_later_reads(
         route: way.route.clone(),
         ask: read,
         request_id: way.request_id.clone(),
+        interims: None,
     };
     Some((Errand::new(Arc::new(way), (key, key), "method", None), meta))
 }

@@ -23,6 +23,7 @@ exchanges! {
     guard: "guard",
     head: "head",
     headers: "headers",
+    interim: "interim",
     key: "key",
     pass: "pass",
     path: "path",
