@@ -11,6 +11,7 @@ use std::{
 };
 
 use allocation_counter::{AllocationInfo, measure};
+use http::{HeaderMap, StatusCode};
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::{
@@ -21,7 +22,7 @@ use toml::Table;
 use warmfront::{
     origin::{Dial, Dialling, Io},
     policy::Scheme,
-    serve::{self, Viewer},
+    serve::{self, Interims, TakeInterim, Viewer},
     time::{Clock, Timestamp},
 };
 
@@ -127,11 +128,12 @@ async fn connect(noted: Arc<Mutex<AllocationInfo>>) -> DuplexStream {
     let edge = Edge::open(&site::toml(&config).unwrap(), Arc::new(Fixed), clock).unwrap();
     let edge = edge.inner().clone();
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 50_000));
+    let interims = Interims::new(Arc::new(Deaf), 1);
     let service = service_fn(move |request| {
         let viewer = Viewer {
             address,
             scheme: Scheme::Http,
-            interims: None,
+            interims: Some(interims.clone()),
         };
         let mut answer = None;
         // A hit is at hand when `respond` returns.
@@ -143,6 +145,13 @@ async fn connect(noted: Arc<Mutex<AllocationInfo>>) -> DuplexStream {
     let (near, far) = duplex(64 << 10);
     tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(near), service));
     far
+}
+
+/// A connection that takes no interim responses, where a hit might have some.
+struct Deaf;
+
+impl TakeInterim for Deaf {
+    fn take_interim(&self, _: u32, _: StatusCode, _: &HeaderMap) {}
 }
 
 /// An origin with one answer.

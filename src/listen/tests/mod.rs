@@ -179,7 +179,8 @@ impl Respond for Clinic {
                     .unwrap();
                 format!("{} bytes", body.len())
             }
-            "/read-later" => {
+            path @ ("/read-later" | "/read-later-say-nothing") => {
+                let says = if path == "/read-later" { "already" } else { "" };
                 let told = self.read_later.clone();
                 tokio::spawn(async move {
                     let (mut body, mut bytes) = (request.into_body(), 0);
@@ -197,7 +198,7 @@ impl Respond for Clinic {
                     }
                     told.send_replace(Some(bytes));
                 });
-                "already".to_owned()
+                says.to_owned()
             }
             "/hint" => {
                 self.hinted.lock().unwrap().clone_from(&viewer.interims);
