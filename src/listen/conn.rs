@@ -30,6 +30,7 @@ use super::{
     vitals::{Order, Stage},
     wire::Wire,
 };
+use crate::observe;
 
 /// Which HTTP the viewer is known to speak before it says anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -210,6 +211,6 @@ enum End {
 
 fn over(result: hyper::Result<()>) {
     if let Err(error) = result {
-        tracing::debug!(%error, "connection ended");
+        observe::connection_ended(&error);
     }
 }

@@ -62,7 +62,6 @@ pub(super) fn answer<R: Respond>(
             Ok(response) => response.map(|body| Answer::Given { body, flight }),
             Err(Panicked) => {
                 roll.panicked();
-                tracing::error!("a request's answer panicked");
                 internal(version, flight)
             }
         })
