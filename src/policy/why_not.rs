@@ -90,6 +90,11 @@ impl WhyNot {
         }
     }
 
+    /// Whether it tells of this request's credentials, and nothing of answers to others.
+    pub const fn is_about_credentials(self) -> bool {
+        matches!(self, Self::Authorization | Self::Cookie)
+    }
+
     /// Whether the next answer to the same key will probably be refused as well, so
     /// that nobody should wait for it.
     pub const fn lasts(self) -> bool {

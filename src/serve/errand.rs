@@ -181,8 +181,9 @@ impl Errand {
             (Settled::PassOn(why), stale) => {
                 way.edge.events.not_stored(why.as_str());
                 if !status.is_server_error() {
-                    // What was stored is no longer what the origin says.
-                    if let Some(stale) = stale {
+                    // What was stored is no longer what the origin says, unless it only says
+                    // that to whoever has credentials.
+                    if let Some(stale) = stale.filter(|_| !why.is_about_credentials()) {
                         way.edge.store.forget(self.key, &stale);
                     }
                     if why.lasts() {

@@ -87,7 +87,9 @@ pub(super) async fn miss(way: Way, key: Key, mut found: Found) -> Response<Reply
 }
 
 /// Refreshes `object` in the background, unless that is under way already (RFC 5861 §3).
-pub(super) fn refresh(way: Way, key: Key, object: Arc<Object>) {
+pub(super) fn refresh(mut way: Way, key: Key, object: Arc<Object>) {
+    // Whatever the viewer asked with, the answer to GET is what is stored.
+    way.ask.method = Method::GET;
     let flight = flight(&way, key);
     if let Join::Lead(lease) = way.edge.flights.join(flight, way.edge.clock.now()) {
         let errand = Errand::new(Arc::new(way), (key, flight), "stale", Some(object));
@@ -149,11 +151,15 @@ fn fresh(way: &Way, found: &Found) -> Option<Response<ReplyBody>> {
     }
 }
 
-/// How long a follower waits: as long as the origin may take for one answer. By then the
-/// leader has heard, or has given up.
+/// How long a follower waits: longer than its leader can take to hear from the origin or to
+/// give up. If both gave up at once, all who waited would ask a silent origin again.
 fn patience(way: &Way) -> Duration {
-    way.route.behaviour().origin.response_timeout
+    let origin = &way.route.behaviour().origin;
+    origin.connect_timeout * origin.connect_attempts + origin.response_timeout + FOLLOW_SLACK
 }
+
+/// What a leader may need beyond its bounds to say how it went.
+const FOLLOW_SLACK: Duration = Duration::from_secs(1);
 
 /// The answer to a follower, if what arrived may answer it too (RFC 9111 §4).
 fn follow(
