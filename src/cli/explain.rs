@@ -17,6 +17,7 @@ use clap::Args;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version, header};
 use serde::Serialize;
 
+use super::{EX_CONFIG, EX_USAGE};
 use crate::{
     config::{self, Colour},
     policy::{
@@ -32,11 +33,6 @@ use crate::{
     site::{Route, Routed, Snapshot},
     time::Clock,
 };
-
-/// The exit code for a bad configuration: `EX_CONFIG` of sysexits.h.
-const EX_CONFIG: u8 = 78;
-/// The exit code for words that make no request: `EX_USAGE`.
-const EX_USAGE: u8 = 64;
 
 /// The options of `warmfront explain`.
 #[derive(Args, Clone, Debug)]
