@@ -65,12 +65,11 @@ pub(super) async fn miss(way: Way, key: Key, mut found: Found) -> Response<Reply
                     .one();
                 match ticket.wait(patience(&way)).await {
                     Landed::With(arrival) => {
-                        // For those who want another variant, one of them leads next.
-                        let variant = variant(&way, &arrival);
+                        let apart = apart(&way, &arrival);
                         if let Some(answer) = follow(&way, key, fwd, arrival) {
                             return answer;
                         }
-                        flight = flight.among(variant);
+                        flight = flight.among(apart);
                     }
                     Landed::Abandoned => {}
                     Landed::Overdue => break,
@@ -110,19 +109,26 @@ fn flight(way: &Way, key: Key) -> Key {
 /// Any number but 0.
 const CREDENTIALED: u128 = 0x6372_6564_656e_7469_616c_6564_2121_2121;
 
-/// What tells the variant that `way` wants from the one that arrived; 0 when it is the same
-/// or cannot be told.
-fn variant(way: &Way, arrival: &Arrival) -> u128 {
+/// What tells the answer that `way` wants from the one that arrived, so that those who want
+/// it too fly together: its variant, or that it must be newer than an invalidation. 0 when
+/// nothing does.
+fn apart(way: &Way, arrival: &Arrival) -> u128 {
     let meta = match arrival {
         Arrival::Filling(fill) => fill.meta(),
         Arrival::Stored(object) | Arrival::Stale(object) => &object.meta,
         Arrival::Unshareable | Arrival::Failed(_) => return 0,
     };
+    if way.edge.covers(meta) {
+        return INVALIDATED ^ u128::from(way.edge.ledger.head().0);
+    }
     let other = meta.varying.as_ref();
     other
         .filter(|varying| !varying.matches(&way.ask, way.rules()))
         .map_or(0, |varying| varying.values_of(&way.ask, way.rules()))
 }
+
+/// Any number whose lower half is 0.
+const INVALIDATED: u128 = 0x6c65_6467_6572_2121 << 64;
 
 /// Why the origin is asked, in RFC 9211's terms, and what may be validated.
 fn why(way: &Way, found: &Found) -> (&'static str, Option<Arc<Object>>) {

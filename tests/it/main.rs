@@ -13,6 +13,8 @@ mod exchange;
 mod explain;
 mod floors;
 mod harness;
+mod history;
 mod origin;
+mod properties;
 mod reload;
 mod sockets;

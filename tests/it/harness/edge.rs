@@ -33,12 +33,23 @@ pub(crate) struct Edge {
 impl Edge {
     /// An edge of this configuration; errs with its problems.
     pub(crate) fn open(config: &str, dial: Arc<dyn Dial>, clock: Clock) -> Result<Self, String> {
+        let cache = &snapshot(config, 1)?.cache;
+        let store = Store::new(cache.memory, cache.object_max);
+        Self::with_store(store, config, dial, clock)
+    }
+
+    /// The same over a store of one's own, which may be smaller than a configuration may say.
+    pub(crate) fn with_store(
+        store: Store,
+        config: &str,
+        dial: Arc<dyn Dial>,
+        clock: Clock,
+    ) -> Result<Self, String> {
         let snapshot = snapshot(config, 1)?;
         let events = Arc::new(Events::new());
-        let (memory, object_max) = (snapshot.cache.memory, snapshot.cache.object_max);
         let edge = serve::Edge {
             site: Arc::new(ArcSwap::from_pointee(site(snapshot, &events))),
-            store: Store::new(memory, object_max),
+            store,
             ledger: Ledger::default(),
             searches: Searches::default(),
             flights: Flights::default(),

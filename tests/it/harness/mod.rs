@@ -70,15 +70,15 @@
 
 mod check;
 pub(crate) mod edge;
-mod idle;
+pub(crate) mod idle;
 mod line;
 mod origin;
-mod panics;
+pub(crate) mod panics;
 mod play;
 mod script;
 pub(crate) mod site;
 mod viewer;
-mod wire;
+pub(crate) mod wire;
 
 use std::{
     env,
@@ -171,12 +171,12 @@ fn told(file: &str, script: &Script, failure: &Failure) -> String {
 }
 
 /// A moment as an IMF-fixdate.
-fn date(moment: Timestamp) -> String {
+pub(crate) fn date(moment: Timestamp) -> String {
     httpdate::fmt_http_date(std::time::UNIX_EPOCH + Duration::from_secs(moment.unix()))
 }
 
 /// Where viewer `n` comes from: 192.0.2.`n`.
-fn address(n: u32) -> SocketAddr {
+pub(crate) fn address(n: u32) -> SocketAddr {
     let first = u32::from(Ipv4Addr::new(192, 0, 2, 0));
     (Ipv4Addr::from(first + n), 50_000).into()
 }
