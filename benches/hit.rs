@@ -52,7 +52,7 @@ use warmfront::{
     observe::Events,
     origin::{Dial, Dialling, Io, Origins},
     policy::Scheme,
-    serve::{Edge, RequestIds, Searches, Site, Viewer},
+    serve::{Edge, Refreshes, RequestIds, Searches, Site, Viewer},
     store::Store,
     time::Clock,
 };
@@ -252,6 +252,7 @@ fn edge(origin: Origin) -> Arc<Edge> {
         ledger: Ledger::default(),
         searches: Searches::default(),
         flights: Flights::default(),
+        refreshes: Refreshes::default(),
         origins: Origins::new(Arc::new(origin), clock),
         clock,
         events,

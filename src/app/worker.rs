@@ -13,7 +13,7 @@ use crate::{
     ledger::Ledger,
     listen::Respond,
     origin::Origins,
-    serve::{Arrival, Edge, ReplyBody, RequestIds, Searches, Site, Viewer},
+    serve::{Arrival, Edge, Refreshes, ReplyBody, RequestIds, Searches, Site, Viewer},
     store::Store,
 };
 
@@ -62,6 +62,7 @@ pub(super) fn edge(
         ledger: ledger.clone(),
         searches: searches.clone(),
         flights: flights.clone(),
+        refreshes: Refreshes::default(),
         origins: Origins::new(outside.dial.clone(), outside.clock),
         clock: outside.clock,
         events: outside.events.clone(),

@@ -46,6 +46,16 @@ impl Ledger {
         Sequence(self.0.head.load(Ordering::Acquire))
     }
 
+    /// The latest invalidation of `mark`; before the first, and long after the last, one that
+    /// everything is newer than.
+    pub fn latest(&self, mark: impl FnOnce() -> Mark) -> Sequence {
+        if self.head() == Sequence::default() {
+            return Sequence::default();
+        }
+        let index = self.0.index.read().unwrap_or_else(PoisonError::into_inner);
+        index.marks.get(&mark()).copied().unwrap_or(index.floor)
+    }
+
     /// Accepts an invalidation of everything that carries one of `marks`. When it returns,
     /// nothing that was asked for before is taken as current.
     pub fn accept(&self, marks: impl IntoIterator<Item = Mark>) -> Sequence {
@@ -109,6 +119,16 @@ mod tests {
         assert!(!ledger.covers(&marks_of("/a", "\"gg\""), born));
         assert!(ledger.covers(&marks_of("/a", "\"x\", \"g\""), born));
         assert!(ledger.covers(&marks_of("/b", ""), born));
+    }
+
+    #[test]
+    fn the_latest_of_a_mark_is_its_own() {
+        let ledger = Ledger::default();
+        assert_eq!(ledger.latest(|| target("/a")), Sequence(0));
+        let at = ledger.accept([target("/a")]);
+        ledger.accept([target("/b")]);
+        assert_eq!(ledger.latest(|| target("/a")), at);
+        assert_eq!(ledger.latest(|| target("/c")), Sequence(0));
     }
 
     #[test]

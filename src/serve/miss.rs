@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use http::{Method, Response, header};
+use tokio::sync::Semaphore;
 
 use super::{
     ReplyBody, Way,
@@ -15,6 +16,7 @@ use crate::{
     policy::{
         Key, Meta,
         deliver::{CacheStatus, Outcome},
+        marks,
         reuse::{self, Reuse},
         storable,
     },
@@ -39,7 +41,11 @@ pub(super) async fn miss(way: Way, key: Key, mut found: Found) -> Response<Reply
     let mut flight = flight(&way, key);
     let mut errand = Errand::new(way.clone(), (key, flight), fwd, stale);
     // Whoever has credentials may still follow those without.
-    let mut open = way.edge.flights.follow(key).map(Join::Follow);
+    let plain = flight.among(CREDENTIALED);
+    let mut open = storable::credentialed(&way.ask, way.rules())
+        .then(|| way.edge.flights.follow(plain))
+        .flatten()
+        .map(Join::Follow);
     for _ in 0..=FOLLOWS_MAX {
         let now = way.edge.clock.now();
         match open
@@ -65,11 +71,11 @@ pub(super) async fn miss(way: Way, key: Key, mut found: Found) -> Response<Reply
                     .one();
                 match ticket.wait(patience(&way)).await {
                     Landed::With(arrival) => {
-                        let apart = apart(&way, &arrival);
+                        let next = next(&way, key, flight, &arrival);
                         if let Some(answer) = follow(&way, key, fwd, arrival) {
                             return answer;
                         }
-                        flight = flight.among(apart);
+                        flight = next;
                     }
                     Landed::Abandoned => {}
                     Landed::Overdue => break,
@@ -85,20 +91,47 @@ pub(super) async fn miss(way: Way, key: Key, mut found: Found) -> Response<Reply
     errand.lead(None).await
 }
 
-/// Refreshes `object` in the background, unless that is under way already (RFC 5861 §3).
+/// The most background refreshes of one worker at a time: a tenth of what an origin's pool
+/// lets through, so that viewers who wait come first.
+pub const REFRESHES_MAX: usize = 100;
+
+/// Room for background refreshes; clones share it.
+#[derive(Clone, Debug)]
+pub struct Refreshes(Arc<Semaphore>);
+
+impl Default for Refreshes {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(REFRESHES_MAX)))
+    }
+}
+
+/// Refreshes `object` in the background, unless that is under way already, or too much else
+/// is (RFC 5861 §3): then the next who asks tries again.
 pub(super) fn refresh(mut way: Way, key: Key, object: Arc<Object>) {
+    let Ok(room) = way.edge.refreshes.0.clone().try_acquire_owned() else {
+        return;
+    };
     // Whatever the viewer asked with, the answer to GET is what is stored.
     way.ask.method = Method::GET;
     let flight = flight(&way, key);
     if let Join::Lead(lease) = way.edge.flights.join(flight, way.edge.clock.now()) {
         let errand = Errand::new(Arc::new(way), (key, flight), "stale", Some(object));
-        tokio::spawn(errand.run(Some(lease), None));
+        tokio::spawn(async move {
+            errand.run(Some(lease), None).await;
+            drop(room);
+        });
     }
 }
 
-/// The flight of a request. Those with credentials fly among themselves: their answers
-/// are seldom shareable, and that must not ground those without.
+/// The flight of a request. Who asks after an invalidation flies apart from who asked before
+/// it. Those with credentials fly among themselves: their answers are seldom shareable, and
+/// that must not ground those without.
 fn flight(way: &Way, key: Key) -> Key {
+    let newer = way
+        .edge
+        .ledger
+        .latest(|| marks::target(&way.ask, way.rules()));
+    let key = key.among(u128::from(newer.0) << 64);
     if storable::credentialed(&way.ask, way.rules()) {
         key.among(CREDENTIALED)
     } else {
@@ -109,26 +142,31 @@ fn flight(way: &Way, key: Key) -> Key {
 /// Any number but 0.
 const CREDENTIALED: u128 = 0x6372_6564_656e_7469_616c_6564_2121_2121;
 
-/// What tells the answer that `way` wants from the one that arrived, so that those who want
-/// it too fly together: its variant, or that it must be newer than an invalidation. 0 when
-/// nothing does.
-fn apart(way: &Way, arrival: &Arrival) -> u128 {
+/// The flight of those who want what `way` wants and `arrival`, of the flight before, was not:
+/// another variant, or something newer than an invalidation.
+fn next(way: &Way, key: Key, before: Key, arrival: &Arrival) -> Key {
     let meta = match arrival {
         Arrival::Filling(fill) => fill.meta(),
         Arrival::Stored(object) | Arrival::Stale(object) => &object.meta,
-        Arrival::Unshareable | Arrival::Failed(_) => return 0,
+        Arrival::Unshareable | Arrival::Failed(_) => return before,
     };
     if way.edge.covers(meta) {
-        return INVALIDATED ^ u128::from(way.edge.ledger.head().0);
+        // By its target, as those who come now; or by a group, which nobody could know.
+        let now = flight(way, key);
+        let head = u128::from(way.edge.ledger.head().0) << 64;
+        return if now == before {
+            before.among(!head)
+        } else {
+            now
+        };
     }
-    let other = meta.varying.as_ref();
-    other
-        .filter(|varying| !varying.matches(&way.ask, way.rules()))
-        .map_or(0, |varying| varying.values_of(&way.ask, way.rules()))
+    match &meta.varying {
+        Some(varying) if !varying.matches(&way.ask, way.rules()) => {
+            before.among(varying.values_of(&way.ask, way.rules()))
+        }
+        _ => before,
+    }
 }
-
-/// Any number whose lower half is 0.
-const INVALIDATED: u128 = 0x6c65_6467_6572_2121 << 64;
 
 /// Why the origin is asked, in RFC 9211's terms, and what may be validated.
 fn why(way: &Way, found: &Found) -> (&'static str, Option<Arc<Object>>) {

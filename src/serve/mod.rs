@@ -52,6 +52,7 @@ mod tunnel;
 pub use ask::{Malformed, URL_BYTES_MAX, checked};
 pub use errand::Arrival;
 pub use interim::{Interims, TakeInterim};
+pub use miss::{REFRESHES_MAX, Refreshes};
 pub use reply::{BrokenBody, ReplyBody};
 pub use request_id::RequestIds;
 pub use searches::Searches;
@@ -80,6 +81,8 @@ pub struct Edge {
     pub flights: Flights<Arrival>,
     /// This worker's connections to the origins.
     pub origins: Origins,
+    /// Room for background refreshes, of this worker.
+    pub refreshes: Refreshes,
     /// The time.
     pub clock: Clock,
     /// What is counted and logged.

@@ -81,7 +81,7 @@ impl Model {
     ///
     /// Excused are those that gave up following: behind an answer that was not shareable in
     /// the last minute, behind one that is still being read (it may have become stale or too
-    /// large meanwhile), after as long as an answer may take, after four answers of no use.
+    /// large meanwhile), on the other side of a successful POST, after as long as an answer may take, after four answers of no use.
     /// Those whom an answer of another variant parted wait apart, those for one variant together.
     pub(super) fn fetched(&self, id: usize) -> Result<(), String> {
         let own = &self.fetches[id];
@@ -106,7 +106,14 @@ impl Model {
             let until = other.headed.map(|at| at + UNSHARED_MS);
             until >= Some(leader.asked)
         };
+        // Who asks after a change does not wait for what was asked for before it.
+        let changed = self.fetches[..id].iter().any(|post| {
+            let question = &self.questions[post.asker];
+            let posted = question.method == "POST" && question.path == asker.path;
+            posted && post.headed >= Some(theirs.at)
+        });
         let excused = !asker.could_share()
+            || changed
             || !own.whole
             || apart
             || others().any(|other| recent(other) && !self.is_shareable(other))
