@@ -47,11 +47,12 @@ use tokio::{
 };
 use warmfront::{
     flight::Flights,
+    ledger::Ledger,
     listen::{self, Expected, Respond, Roll},
     observe::Events,
     origin::{Dial, Dialling, Io, Origins},
     policy::Scheme,
-    serve::{Edge, RequestIds, Site, Viewer},
+    serve::{Edge, Refreshes, RequestIds, Searches, Site, Viewer},
     store::Store,
     time::Clock,
 };
@@ -72,6 +73,7 @@ const VIEWER: Viewer = Viewer {
         4711,
     ),
     scheme: Scheme::Http,
+    interims: None,
 };
 
 /// Requests that hits answer: a name, a method, a target and one more field line.
@@ -247,7 +249,10 @@ fn edge(origin: Origin) -> Arc<Edge> {
     Arc::new(Edge {
         site: Arc::new(ArcSwap::from_pointee(Site { snapshot, meters })),
         store: Store::new(64 << 20, 1 << 20),
+        ledger: Ledger::default(),
+        searches: Searches::default(),
         flights: Flights::default(),
+        refreshes: Refreshes::default(),
         origins: Origins::new(Arc::new(origin), clock),
         clock,
         events,
@@ -332,7 +337,7 @@ impl Constant {
 impl Respond for Constant {
     type Body = Full<Bytes>;
 
-    async fn respond(&self, _: Request<Incoming>, _: Viewer) -> Response<Full<Bytes>> {
+    async fn respond(self, _: Request<Incoming>, _: Viewer) -> Response<Full<Bytes>> {
         self.answer()
     }
 }

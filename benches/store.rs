@@ -20,6 +20,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use warmfront::{
     policy::{
         Ask, Key, Meta, Rules, deliver,
+        marks::Sequence,
         settle::{self, Times},
         variant::VARIANTS_MAX,
     },
@@ -70,7 +71,7 @@ impl Bench {
             self.put(&store, key(number), &head);
         }
         let mut group = criterion.benchmark_group("find");
-        let find = |number| store.find(key(number), |meta| self.matches(meta, &self.ask));
+        let find = |number| store.find(key(number), |object| self.matches(&object.meta, &self.ask));
         group.bench_function("hit, one key", |bencher| {
             assert!(matches!(find(7), Found::Object(_)));
             bencher.iter(|| find(black_box(7)));
@@ -112,7 +113,7 @@ impl Bench {
         let mut group = criterion.benchmark_group("variants");
         let mut bench = |name: &str, key: Key, language: usize, found: bool| {
             let ask = speaking(language);
-            let find = || store.find(black_box(key), |meta| self.matches(meta, &ask));
+            let find = || store.find(black_box(key), |object| self.matches(&object.meta, &ask));
             assert_eq!(matches!(find(), Found::Object(_)), found, "{name}");
             group.bench_function(name, |bencher| bencher.iter(find));
         };
@@ -167,6 +168,7 @@ impl Bench {
         let times = Times {
             asked: NOW,
             received: NOW,
+            born: Sequence::default(),
         };
         let meta = settle::meta(ask, &self.rules, StatusCode::OK, &headers, times)
             .expect("a public answer is stored");

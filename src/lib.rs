@@ -11,7 +11,7 @@
 //!  7  app                                            builds everything, reloads, drains
 //!  6  listen  admin                                  the doors
 //!  5  serve                                          a request, from the viewer's message to the answer
-//!  4  config  store  flight  origin  observe         services; each wraps one outside thing
+//!  4  config  store  flight  origin  ledger  observe services; each wraps one outside thing
 //!  3  site                                           the compiled configuration
 //!  2  policy                                         what HTTP and CloudFront say to do
 //!  1  fields                                         header grammar
@@ -59,6 +59,7 @@ pub mod cli;
 pub mod config;
 pub mod fields;
 pub mod flight;
+pub mod ledger;
 pub mod listen;
 pub mod observe;
 pub mod origin;

@@ -4,7 +4,9 @@ use std::process::ExitCode;
 
 use tikv_jemallocator::Jemalloc;
 
-/// The least memory per connection and object of those measured.
+/// At rest as large as with glibc's allocator (2,170 bytes an object, 14 KiB a connection,
+/// unoptimised); after a churn of 28,000 objects of 100 bytes to 300 KiB through a store of
+/// 64 MiB it held 90 MB, glibc's 98 MB.
 #[global_allocator]
 static ALLOCATOR: Jemalloc = Jemalloc;
 

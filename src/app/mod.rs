@@ -23,9 +23,10 @@ use crate::{
     admin::{self, Phase, Readiness},
     config::{self, Changes},
     flight::Flights,
+    ledger::Ledger,
     listen::{Bounds, Workers},
     observe::Stop,
-    serve::{Edge, Site},
+    serve::{Edge, Searches, Site},
     site::{Listener, Snapshot},
     store::Store,
 };
@@ -100,15 +101,17 @@ impl App {
         };
         let site = Arc::new(ArcSwap::from_pointee(site));
         let store = Store::new(snapshot.cache.memory, snapshot.cache.object_max);
-        let flights = Flights::default();
+        let (ledger, flights) = (Ledger::default(), Flights::default());
         let lost = CancellationToken::new();
 
         let edges = Arc::<Mutex<Vec<Arc<Edge>>>>::default();
         let make = {
             let (outside, site, lost) = (outside.clone(), site.clone(), lost.clone());
-            let (store, flights, edges) = (store.clone(), flights.clone(), edges.clone());
+            let (store, edges) = (store.clone(), edges.clone());
+            let (ledger, flights) = (ledger.clone(), flights.clone());
+            let searches = Searches::default();
             move |_worker: usize| {
-                let edge = worker::edge(&outside, &site, &store, &flights);
+                let edge = worker::edge(&outside, &site, &store, &ledger, &searches, &flights);
                 edges
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)

@@ -10,9 +10,10 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::Outside;
 use crate::{
     flight::Flights,
+    ledger::Ledger,
     listen::Respond,
     origin::Origins,
-    serve::{Arrival, Edge, ReplyBody, RequestIds, Site, Viewer},
+    serve::{Arrival, Edge, Refreshes, ReplyBody, RequestIds, Searches, Site, Viewer},
     store::Store,
 };
 
@@ -38,7 +39,7 @@ impl Respond for Serving {
     type Body = ReplyBody;
 
     fn respond(
-        &self,
+        self,
         request: Request<Incoming>,
         viewer: Viewer,
     ) -> impl Future<Output = Response<ReplyBody>> + Send {
@@ -51,12 +52,17 @@ pub(super) fn edge(
     outside: &Outside,
     site: &Arc<ArcSwap<Site>>,
     store: &Store,
+    ledger: &Ledger,
+    searches: &Searches,
     flights: &Flights<Arrival>,
 ) -> Arc<Edge> {
     Arc::new(Edge {
         site: site.clone(),
         store: store.clone(),
+        ledger: ledger.clone(),
+        searches: searches.clone(),
         flights: flights.clone(),
+        refreshes: Refreshes::default(),
         origins: Origins::new(outside.dial.clone(), outside.clock),
         clock: outside.clock,
         events: outside.events.clone(),

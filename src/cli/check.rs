@@ -9,10 +9,8 @@ use std::{
 use clap::Args;
 use serde::Serialize;
 
+use super::EX_CONFIG;
 use crate::config::{self, Colour, Problem, Severity};
-
-/// The exit code for a bad configuration: `EX_CONFIG` of sysexits.h.
-const EX_CONFIG: u8 = 78;
 
 /// The options of `warmfront check`.
 #[derive(Args, Clone, Debug)]

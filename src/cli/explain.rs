@@ -17,26 +17,22 @@ use clap::Args;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version, header};
 use serde::Serialize;
 
+use super::{EX_CONFIG, EX_USAGE};
 use crate::{
     config::{self, Colour},
     policy::{
-        Ask, Rules, Scheme,
+        Ask, Rules, Scheme, WhyNot,
         deliver::{self, CacheStatus},
         forward::{self, Purpose},
         intent::{self, Intent},
         key::Part,
+        marks::Sequence,
         settle::{self, Settled, Times},
-        storable::WhyNot,
     },
     serve::{self, Viewer},
     site::{Route, Routed, Snapshot},
     time::Clock,
 };
-
-/// The exit code for a bad configuration: `EX_CONFIG` of sysexits.h.
-const EX_CONFIG: u8 = 78;
-/// The exit code for words that make no request: `EX_USAGE`.
-const EX_USAGE: u8 = 64;
 
 /// The options of `warmfront explain`.
 #[derive(Args, Clone, Debug)]
@@ -137,6 +133,7 @@ impl Explain {
         let viewer = Viewer {
             address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
             scheme,
+            interims: None,
         };
         let has_body = head
             .headers
@@ -156,11 +153,17 @@ impl Explain {
         let route = match site.route(&ask.host, ask.path()) {
             Routed::To(route) => route,
             Routed::NoSuchHost => {
-                told.push(refused(StatusCode::MISDIRECTED_REQUEST, "no_such_host"));
+                told.push(refused(
+                    StatusCode::MISDIRECTED_REQUEST,
+                    "no_such_host: RFC 9110 §15.5.20, no distribution has such an alias",
+                ));
                 return Ok(told);
             }
             Routed::NoSuchPath => {
-                told.push(refused(StatusCode::NOT_FOUND, "no_such_behaviour"));
+                told.push(refused(
+                    StatusCode::NOT_FOUND,
+                    "no_such_behaviour: no path pattern of the distribution matches",
+                ));
                 return Ok(told);
             }
         };
@@ -174,16 +177,16 @@ impl Explain {
                 Purpose::Fill
             }
             Intent::Pass(why) => {
-                let (_, detail) = why.status();
+                let (detail, clause) = (why.status().1, why.clause());
                 told.push(Decision::new(
                     "decision",
-                    format!("passed to the origin: {detail}"),
+                    format!("passed to the origin, {detail}: {clause}"),
                 ));
                 Purpose::Pass
             }
             Intent::Refuse(why) => {
                 let (status, error) = why.answer();
-                told.push(refused(status, error));
+                told.push(refused(status, &format!("{error}: {}", why.clause())));
                 return Ok(told);
             }
         };
@@ -285,6 +288,7 @@ fn key_parts(ask: &Ask, rules: &Rules) -> Vec<String> {
             Part::HeaderValue => "  value",
             Part::Cookie => "cookie",
             Part::CookieValue => "  value",
+            Part::Search => "search",
         };
         parts.push(format!("{label} {}", String::from_utf8_lossy(bytes)));
     });
@@ -327,6 +331,7 @@ fn settled(
     let times = Times {
         asked: now,
         received: now,
+        born: Sequence::default(),
     };
     let headers = deliver::end_to_end(headers.clone(), Version::HTTP_11);
     match settle::answered(ask, rules, None, (status, &headers), times) {

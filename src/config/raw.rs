@@ -101,6 +101,8 @@ tables! {
         key: KeyParts,
         forward: Forward,
         vary: String,
+        cache_groups: bool,
+        no_vary_search: bool,
         unsafe_ttl_min_overrides_origin: bool,
         unsafe_store_set_cookie: bool,
         unsafe_share_authorized: bool,

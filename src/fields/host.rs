@@ -84,6 +84,11 @@ impl Host {
         std::str::from_utf8(&self.0).expect("only ASCII is put into a host")
     }
 
+    /// The bytes of [`Host::as_str`].
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     fn name(text: &[u8]) -> Result<Self, BadHost> {
         let text = text.strip_suffix(b".").unwrap_or(text);
         if text.is_empty() {
@@ -93,7 +98,6 @@ impl Host {
             return Err(BadHost::TooLong);
         }
         let mut label = 0;
-        let mut lower = SmallVec::with_capacity(text.len());
         for &byte in text {
             label = match byte {
                 b'.' if label == 0 => return Err(BadHost::Label),
@@ -105,13 +109,13 @@ impl Host {
             if label > LABEL_MAX {
                 return Err(BadHost::Label);
             }
-            lower.push(byte.to_ascii_lowercase());
         }
         if label == 0 {
-            Err(BadHost::Label)
-        } else {
-            Ok(Self(lower))
+            return Err(BadHost::Label);
         }
+        let mut lower = SmallVec::from_slice(text);
+        lower.make_ascii_lowercase();
+        Ok(Self(lower))
     }
 
     fn ipv6(text: &[u8]) -> Result<Self, BadHost> {

@@ -17,12 +17,16 @@ pub mod encoding;
 mod escape;
 pub mod etag;
 pub mod forwarded;
+pub mod groups;
 pub mod hop;
 pub mod host;
+pub mod language;
 pub mod list;
 pub mod path;
 pub mod query;
 pub mod range;
+pub mod search;
+pub mod structured;
 pub mod targeted;
 
 use std::borrow::Cow;

@@ -14,10 +14,19 @@ use super::escape::{self, Escape};
 
 /// The non-empty pieces between `&`, in order. `query` is without its `?`.
 pub fn pieces(query: &str) -> impl Iterator<Item = Piece<'_>> {
-    query
-        .split('&')
-        .filter(|raw| !raw.is_empty())
-        .map(|raw| Piece { raw })
+    // By bytes: `str::split` searches in blocks, which pieces are too short for.
+    let mut rest = query;
+    std::iter::from_fn(move || {
+        while !rest.is_empty() {
+            let end = rest.bytes().position(|byte| byte == b'&');
+            let (raw, after) = end.map_or((rest, ""), |at| (&rest[..at], &rest[at + 1..]));
+            rest = after;
+            if !raw.is_empty() {
+                return Some(Piece { raw });
+            }
+        }
+        None
+    })
 }
 
 /// One `name`, `name=` or `name=value` of a query string.
@@ -34,12 +43,16 @@ impl<'a> Piece<'a> {
     /// be empty (`=1`) and need not be UTF-8; an escape that is malformed
     /// stands for itself.
     pub fn name(&self) -> Cow<'a, [u8]> {
-        decoded(self.raw.split_once('=').map_or(self.raw, |(name, _)| name))
+        let raw = self.raw.as_bytes();
+        let end = raw.iter().position(|&byte| byte == b'=');
+        decoded(&raw[..end.unwrap_or(raw.len())])
     }
 
     /// What the value says, decoded like [`Piece::name`]; `None` without a `=`.
     pub fn value(&self) -> Option<Cow<'a, [u8]>> {
-        self.raw.split_once('=').map(|(_, value)| decoded(value))
+        let raw = self.raw.as_bytes();
+        let end = raw.iter().position(|&byte| byte == b'=')?;
+        Some(decoded(&raw[end + 1..]))
     }
 
     /// Appends the piece with unreserved characters unescaped and the other
@@ -68,13 +81,13 @@ impl<'a> Piece<'a> {
     }
 }
 
-fn decoded(text: &str) -> Cow<'_, [u8]> {
-    if !text.contains('+') {
-        return percent_decode(text.as_bytes()).into();
+fn decoded(text: &[u8]) -> Cow<'_, [u8]> {
+    if !text.iter().any(|byte| matches!(byte, b'%' | b'+')) {
+        return Cow::Borrowed(text);
     }
     let spaced: Vec<u8> = text
-        .bytes()
-        .map(|byte| if byte == b'+' { b' ' } else { byte })
+        .iter()
+        .map(|&byte| if byte == b'+' { b' ' } else { byte })
         .collect();
     Cow::Owned(percent_decode(&spaced).collect())
 }

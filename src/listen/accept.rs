@@ -23,6 +23,7 @@ use super::{
     roll::Roll,
     workers::Shared,
 };
+use crate::observe;
 use crate::policy::Scheme;
 
 /// How long nothing is accepted after the process ran out of what a connection
@@ -65,7 +66,7 @@ impl<R: Respond> Door<R> {
                 Err(error) => {
                     // Once per row of failures: it may repeat four times a second.
                     if !failed {
-                        tracing::warn!(%error, "cannot accept connections");
+                        observe::cannot_accept(None, &error);
                     }
                     failed = true;
                     select! { () = stop.cancelled() => break, () = sleep(ACCEPT_PAUSE) => {} }
@@ -89,7 +90,11 @@ impl<R: Respond> Door<R> {
         };
         // `[::]` accepts IPv4 too, and calls it `::ffff:192.0.2.1`.
         let address = SocketAddr::new(address.ip().to_canonical(), address.port());
-        let viewer = Viewer { address, scheme };
+        let viewer = Viewer {
+            address,
+            scheme,
+            interims: None,
+        };
         let place = self.roll.admit();
         tokio::spawn(connection(
             stream,

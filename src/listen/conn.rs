@@ -30,6 +30,7 @@ use super::{
     vitals::{Order, Stage},
     wire::Wire,
 };
+use crate::observe;
 
 /// Which HTTP the viewer is known to speak before it says anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +61,7 @@ where
         // Boxed, each of them: while a connection is opening or parked, this
         // future is all there is of it.
         match protocol {
-            Protocol::Http1 => match Box::pin(http1(wire, viewer, respond.clone())).await {
+            Protocol::Http1 => match Box::pin(http1(wire, viewer.clone(), respond.clone())).await {
                 Some(parked) => wire = parked,
                 None => return,
             },
@@ -112,7 +113,7 @@ where
             answer(
                 respond.clone(),
                 request,
-                viewer,
+                viewer.clone(),
                 Arc::clone(&vitals),
                 Arc::clone(&roll),
             )
@@ -178,7 +179,7 @@ where
             answer(
                 respond.clone(),
                 request,
-                viewer,
+                viewer.clone(),
                 Arc::clone(&vitals),
                 Arc::clone(&roll),
             )
@@ -210,6 +211,6 @@ enum End {
 
 fn over(result: hyper::Result<()>) {
     if let Err(error) = result {
-        tracing::debug!(%error, "connection ended");
+        observe::connection_ended(&error);
     }
 }

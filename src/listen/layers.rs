@@ -1,9 +1,10 @@
-//! The rim around every answer: a panic ends one connection, and what is in
-//! flight is counted until its last byte was handed over.
+//! The rim around every answer: a panic ends one connection, what is in flight
+//! is counted until its last byte was handed over, and no answer overtakes the
+//! interim responses before it.
 
 use std::{
     convert::Infallible,
-    future::Future,
+    future::{Future, poll_fn},
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::Arc,
@@ -21,6 +22,7 @@ use super::{
     roll::Roll,
     vitals::{RequestBody, Vitals},
 };
+use crate::serve::Interims;
 
 /// What a viewer gets instead of an answer that panicked.
 const INTERNAL: &[u8] = br#"{"error":"internal"}"#;
@@ -36,15 +38,30 @@ pub(super) fn answer<R: Respond>(
 ) -> impl Future<Output = Result<Response<Answer<R::Body>>, Infallible>> + Send {
     let flight = Flight::begin(vitals, request.body());
     let version = request.version();
+    // "Since HTTP/1.0 did not define any 1xx status codes, a server MUST NOT send a 1xx
+    // response to an HTTP/1.0 client" (RFC 9110 §15.2). Over HTTP/2 hyper sends none.
+    let interims = (version == Version::HTTP_11).then(|| flight.vitals.outbox().open());
+    let to = |request| Interims::new(Arc::clone(&flight.vitals) as _, request);
+    let viewer = Viewer {
+        interims: interims.map(to),
+        ..viewer
+    };
+    // At once, so that a hit has let go of the request before hyper reads on: otherwise
+    // hyper finds its read buffer still in use and allocates another.
+    let called = catch_unwind(AssertUnwindSafe(|| respond.respond(request, viewer)));
     async move {
-        let caught = Caught {
-            future: async move { respond.respond(request, viewer).await },
+        let answered = match called {
+            Ok(future) => Caught { future }.await,
+            Err(_) => Err(Panicked),
         };
-        Ok(match caught.await {
+        if let Some(request) = interims {
+            // The wire wakes this task.
+            poll_fn(|_| flight.vitals.outbox().poll_close(request)).await;
+        }
+        Ok(match answered {
             Ok(response) => response.map(|body| Answer::Given { body, flight }),
             Err(Panicked) => {
                 roll.panicked();
-                tracing::error!("a request's answer panicked");
                 internal(version, flight)
             }
         })

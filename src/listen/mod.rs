@@ -16,6 +16,7 @@
 //! | first byte, whole head, idle time | [`Bounds`], live |
 //! | a viewer that stops reading, or stops sending a body | `overdue.rs` |
 //! | bytes of a head, streams, reset floods | `protocol.rs` |
+//! | interim responses to one request | `outbox.rs` |
 //! | open connections | [`CONNECTIONS_MAX`] |
 //! | draining | the deadline given to [`Workers::drain`] |
 //!
@@ -34,6 +35,7 @@ mod accept;
 mod conn;
 mod frames;
 mod layers;
+mod outbox;
 mod overdue;
 mod protocol;
 mod roll;
@@ -63,7 +65,7 @@ pub trait Respond: Clone + Send + Sync + 'static {
     /// Dropped when the viewer leaves before the answer's head; afterwards the
     /// body is dropped instead. A panic becomes a 500 and ends the connection.
     fn respond(
-        &self,
+        self,
         request: Request<Incoming>,
         viewer: Viewer,
     ) -> impl Future<Output = Response<Self::Body>> + Send;
@@ -73,11 +75,11 @@ impl Respond for Arc<Edge> {
     type Body = ReplyBody;
 
     fn respond(
-        &self,
+        self,
         request: Request<Incoming>,
         viewer: Viewer,
     ) -> impl Future<Output = Response<ReplyBody>> + Send {
-        serve::respond(self, request, viewer)
+        serve::respond(&self, request, viewer)
     }
 }
 

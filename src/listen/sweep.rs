@@ -20,6 +20,7 @@ use super::{
     vitals::Order,
     watch::Watch,
 };
+use crate::observe;
 
 /// Connections looked at before others get a turn: about 0.1 ms.
 const LOOKS_MAX: usize = 1024;
@@ -100,7 +101,7 @@ fn look(watch: &mut Watch, now: Tick, bounds: &Bounds, roll: &Roll) {
     if let Some(why) = overdue(&facts, now, bounds) {
         if watch.vitals().order() < why.order() {
             roll.closed_overdue();
-            tracing::debug!(?why, "connection overdue");
+            observe::connection_overdue(&why);
         }
         watch.vitals().give(why.order());
     } else if watch.is_for_parking(&facts, now) {

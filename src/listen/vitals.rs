@@ -13,6 +13,11 @@ use std::{
     task::Waker,
 };
 
+use http::{HeaderMap, StatusCode};
+
+use super::outbox::Outbox;
+use crate::serve::TakeInterim;
+
 /// What a connection is, as far as deadlines are concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
@@ -50,6 +55,7 @@ pub(super) struct Vitals {
     stage: AtomicU8,
     waker: Mutex<Option<Waker>>,
     closed: AtomicBool,
+    outbox: Outbox,
 
     /// Requests whose head was complete.
     requests: AtomicU32,
@@ -92,14 +98,18 @@ impl Vitals {
     pub(super) fn give(&self, order: Order) {
         let before = self.order.fetch_max(order as u8, Relaxed);
         if before < order as u8 {
-            let waker = self
-                .waker
-                .lock()
-                .unwrap_or_else(|poisoned| poisoned.into_inner())
-                .clone();
-            if let Some(waker) = waker {
-                waker.wake();
-            }
+            self.wake();
+        }
+    }
+
+    fn wake(&self) {
+        let waker = self
+            .waker
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+            .clone();
+        if let Some(waker) = waker {
+            waker.wake();
         }
     }
 
@@ -111,7 +121,7 @@ impl Vitals {
             .compare_exchange(park, Order::Serve as u8, Relaxed, Relaxed);
     }
 
-    /// Who is woken by an order; replaces the one before.
+    /// Who is woken by an order, or to write an interim response; replaces the one before.
     pub(super) fn wake_by(&self, waker: &Waker) {
         *self
             .waker
@@ -135,10 +145,16 @@ impl Vitals {
     /// The connection is gone; nothing is written any more.
     pub(super) fn close(&self) {
         self.closed.store(true, Relaxed);
+        self.outbox.shut();
     }
 
     pub(super) fn is_closed(&self) -> bool {
         self.closed.load(Relaxed)
+    }
+
+    /// The interim responses that wait to be written.
+    pub(super) fn outbox(&self) -> &Outbox {
+        &self.outbox
     }
 
     /// A read ended: `bytes` of which `last` is the last one.
@@ -267,6 +283,14 @@ impl Vitals {
     /// The viewer was sending when we stopped listening to it.
     pub(super) fn is_mid_message(&self) -> bool {
         self.head_begun.load(Relaxed) || self.is_mid_body(self.received.load(Relaxed))
+    }
+}
+
+impl TakeInterim for Vitals {
+    fn take_interim(&self, request: u32, status: StatusCode, headers: &HeaderMap) {
+        if self.outbox.post(request, status, headers) {
+            self.wake();
+        }
     }
 }
 

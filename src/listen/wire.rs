@@ -3,7 +3,8 @@
 //! Every read and write passes here, is counted in the connection's vitals, and
 //! is refused once the connection has been cut, whoever holds the stream then:
 //! hyper, or the two ends of an upgraded connection. Nothing is copied, but for
-//! the bytes that were read before it was known who would parse them.
+//! the bytes that were read before it was known who would parse them. Nothing is
+//! added, but for interim responses, which hyper cannot send.
 
 use std::{
     io,
@@ -148,14 +149,25 @@ impl<I: AsyncRead + Unpin> Wire<I> {
     }
 }
 
-impl<I> Wire<I> {
-    fn count(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        match &result {
-            Poll::Pending => self.vitals().write_waits(),
-            Poll::Ready(Ok(bytes)) => self.vitals().wrote(*bytes),
-            Poll::Ready(Err(_)) => {}
+fn count(vitals: &Vitals, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    match &result {
+        Poll::Pending => vitals.write_waits(),
+        Poll::Ready(Ok(bytes)) => vitals.wrote(*bytes),
+        Poll::Ready(Err(_)) => {}
+    }
+    result
+}
+
+impl<I: AsyncWrite + Unpin> Wire<I> {
+    /// Writes the interim responses that wait; everything before them must be through.
+    fn poll_interims(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let vitals = self.place.vitals();
+        let write = |bytes: &[u8]| count(vitals, Pin::new(&mut self.io).poll_write(cx, bytes));
+        if ready!(vitals.outbox().poll_write(write))? {
+            // The answer behind them may be waiting, in this same task.
+            cx.waker().wake_by_ref();
         }
-        result
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -191,7 +203,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<I> {
         let this = self.get_mut();
         this.attend(cx)?;
         let result = Pin::new(&mut this.io).poll_write(cx, buf);
-        this.count(result)
+        count(this.vitals(), result)
     }
 
     fn poll_write_vectored(
@@ -202,15 +214,17 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<I> {
         let this = self.get_mut();
         this.attend(cx)?;
         let result = Pin::new(&mut this.io).poll_write_vectored(cx, bufs);
-        this.count(result)
+        count(this.vitals(), result)
     }
 
     fn is_write_vectored(&self) -> bool {
         self.io.is_write_vectored()
     }
 
+    /// Flushes; hyper does so whenever it is polled and has nothing left to write.
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        ready!(this.poll_interims(cx))?;
         let result = Pin::new(&mut this.io).poll_flush(cx);
         if result.is_pending() {
             this.vitals().write_waits();

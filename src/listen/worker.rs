@@ -17,6 +17,7 @@ use super::{
     sweep::sweep,
     workers::Shared,
 };
+use crate::observe;
 
 /// Threads for blocking calls. A worker makes none of its own, but the system's
 /// resolver is one, and each runtime has its own pool (512 threads by default).
@@ -69,7 +70,7 @@ impl<R: Respond> Worker<R> {
                     Ok(standing) => {
                         doors.insert(address, standing);
                     }
-                    Err(error) => tracing::error!(%address, %error, "cannot accept connections"),
+                    Err(error) => observe::cannot_accept(Some(address), &error),
                 },
                 Command::Close(address, closed) => {
                     if let Some(standing) = doors.remove(&address) {

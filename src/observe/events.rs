@@ -16,7 +16,7 @@ use super::{
 use crate::{policy::Failure, time::Timestamp};
 
 /// What every line is said under, so that filters do not depend on file names.
-const TARGET: &str = "warmfront";
+pub(super) const TARGET: &str = "warmfront";
 
 /// Why the daemon ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,6 +11,7 @@
 //! (distributions, path patterns, origins) or words of ours, so the number of
 //! series is bounded by the configuration.
 
+mod doors;
 mod events;
 mod histogram;
 mod lines;
@@ -22,6 +23,7 @@ mod registry;
 mod result;
 mod trace;
 
+pub use doors::{cannot_accept, connection_ended, connection_overdue};
 pub use events::Stop;
 pub use histogram::Histogram;
 pub use lines::Log;

@@ -6,12 +6,7 @@ use std::fmt::Write as _;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use smallvec::SmallVec;
 
-use super::{
-    Rules,
-    control::Control,
-    reuse::Standing,
-    storable::{self, WhyNot},
-};
+use super::{Rules, WhyNot, control::Control, reuse::Standing, storable};
 use crate::{
     fields::{date, forwarded, hop},
     time::Timestamp,
@@ -138,7 +133,8 @@ impl CacheStatus {
             out.write_str("; collapsed")?;
         }
         if let Some(ttl) = self.ttl {
-            write!(out, "; ttl={ttl}")?;
+            out.write_str(if ttl < 0 { "; ttl=-" } else { "; ttl=" })?;
+            out.number(ttl.unsigned_abs());
         }
         if let Some(detail) = self.detail {
             write!(out, "; detail={detail}")?;
@@ -150,6 +146,23 @@ impl CacheStatus {
 /// A field value built on the stack.
 #[derive(Default)]
 struct Line(SmallVec<[u8; 128]>);
+
+impl Line {
+    /// Writes `number` in decimal; a third of what formatting it takes.
+    fn number(&mut self, mut number: u64) {
+        let mut digits = [0; 20];
+        let mut start = digits.len();
+        loop {
+            start -= 1;
+            digits[start] = b'0' + (number % 10) as u8;
+            number /= 10;
+            if number == 0 {
+                break;
+            }
+        }
+        self.0.extend_from_slice(&digits[start..]);
+    }
+}
 
 impl std::fmt::Write for Line {
     fn write_str(&mut self, text: &str) -> std::fmt::Result {
@@ -187,7 +200,7 @@ impl Report {
 /// A number as a field value, with one allocation.
 fn number(number: u32) -> HeaderValue {
     let mut text = Line::default();
-    let _ = write!(text, "{number}");
+    text.number(number.into());
     HeaderValue::from_bytes(&text.0).unwrap_or_else(|_| HeaderValue::from_static("0"))
 }
 
@@ -202,6 +215,19 @@ pub fn end_to_end(mut headers: HeaderMap, version: http::Version) -> HeaderMap {
     headers.remove(X_CACHE);
     let via = forwarded::via(headers.get_all(header::VIA), version);
     headers.insert(header::VIA, via);
+    headers
+}
+
+/// The fields of an interim response as the viewer sees them: those that end at this hop are
+/// gone, and those that would frame content it cannot have.
+///
+/// "A server MUST NOT send a Content-Length header field in any response with a status code
+/// of 1xx (Informational) or 204 (No Content)" (RFC 9110 §8.6).
+pub fn interim(headers: &HeaderMap) -> HeaderMap {
+    // Origins send them over HTTP/1.1, or we do not see them.
+    let mut headers = end_to_end(headers.clone(), http::Version::HTTP_11);
+    headers.remove(header::CONTENT_LENGTH);
+    headers.remove(header::TRAILER);
     headers
 }
 

@@ -93,7 +93,7 @@ pub fn request(
         .then(|| hop::wants_upgrade(&ask.headers).cloned())
         .flatten();
     // `Connection` and what it nominates are the viewer's connection's business, not ours.
-    if let Some(connection) = ask.headers.get(header::CONNECTION) {
+    for connection in ask.headers.get_all(header::CONNECTION) {
         headers.append(header::CONNECTION, connection.clone());
     }
     hop::strip(&mut headers, protected);

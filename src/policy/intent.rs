@@ -38,6 +38,17 @@ impl WhyPass {
     }
 }
 
+impl WhyPass {
+    /// The clause that says so.
+    pub const fn clause(self) -> &'static str {
+        match self {
+            Self::CachingOff => "cache = false",
+            Self::Method => "RFC 9111 §3: what answers this method is not stored",
+            Self::Upgrade => "RFC 9110 §7.8: it asks to change protocols",
+        }
+    }
+}
+
 /// Why a request is refused here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
@@ -56,6 +67,17 @@ impl Refusal {
             Self::MethodNotAllowed => (StatusCode::FORBIDDEN, "method_not_allowed"),
             Self::MethodNotSupported => (StatusCode::METHOD_NOT_ALLOWED, "method_not_supported"),
             Self::BodyOnRead => (StatusCode::BAD_REQUEST, "body_on_read"),
+        }
+    }
+}
+
+impl Refusal {
+    /// The clause that says so.
+    pub const fn clause(self) -> &'static str {
+        match self {
+            Self::MethodNotAllowed => "the behaviour's `methods` leave it out",
+            Self::MethodNotSupported => "RFC 9110 §15.5.6: no resource of ours takes it",
+            Self::BodyOnRead => "RFC 9110 §9.3.1: content without a meaning, which no key holds",
         }
     }
 }

@@ -8,7 +8,7 @@
 //! merging more would let one request poison another's answer, merging less
 //! only costs a miss.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use http::HeaderName;
 use smallvec::SmallVec;
@@ -17,6 +17,7 @@ use super::{Ask, Selection};
 use crate::fields::{
     cookie,
     query::{self, Piece},
+    search::Variance,
 };
 
 /// What a behaviour keys its answers on, besides scheme, host and path.
@@ -62,7 +63,7 @@ impl fmt::Display for Key {
 }
 
 /// What a part of a key is; its number separates it from the others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Part {
     /// The distribution's id.
@@ -85,6 +86,43 @@ pub enum Part {
     Cookie,
     /// One value of the cookie before.
     CookieValue,
+    /// What counts of the query, where the origin said so.
+    Search,
+}
+
+/// The parts of a key, each with its kind and length before it.
+#[derive(Default)]
+struct Canonical(SmallVec<[u8; INLINE_BYTES]>);
+
+impl Canonical {
+    fn push(&mut self, part: Part, bytes: &[u8]) {
+        self.0.push(part as u8);
+        self.0
+            .extend_from_slice(&(bytes.len() as u32).to_le_bytes());
+        self.0.extend_from_slice(bytes);
+    }
+
+    fn key(&self) -> Key {
+        Key(hash(&self.0))
+    }
+}
+
+/// 128 bits of a cryptographic hash.
+pub(super) fn hash(canonical: &[u8]) -> u128 {
+    let hash = blake3::hash(canonical);
+    let (half, _) = hash.as_bytes().split_at(16);
+    half.iter()
+        .fold(0, |hash, &byte| hash << 8 | u128::from(byte))
+}
+
+/// The hash of some parts, none of which can run into the next.
+pub(super) fn digest<const N: usize>(parts: [&[u8]; N]) -> u128 {
+    let mut canonical = SmallVec::<[u8; 128]>::new();
+    for part in parts {
+        canonical.extend_from_slice(&(part.len() as u32).to_le_bytes());
+        canonical.extend_from_slice(part);
+    }
+    hash(&canonical)
 }
 
 /// Room on the stack for the parts of an ordinary key, in bytes.
@@ -93,17 +131,45 @@ const INLINE_BYTES: usize = 512;
 impl KeySpec {
     /// The key of `ask`.
     pub fn key(&self, ask: &Ask) -> Key {
-        let mut canonical = SmallVec::<[u8; INLINE_BYTES]>::new();
+        let mut canonical = Canonical::default();
+        self.visit(ask, |part, bytes| canonical.push(part, bytes));
+        canonical.key()
+    }
+
+    /// The same, whatever the keyed fields and cookies are: what names a target.
+    pub fn target(&self, ask: &Ask) -> Key {
+        let mut canonical = Canonical::default();
         self.visit(ask, |part, bytes| {
-            canonical.push(part as u8);
-            canonical.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
-            canonical.extend_from_slice(bytes);
+            if part <= Part::Query {
+                canonical.push(part, bytes);
+            }
         });
-        let hash = blake3::hash(&canonical);
-        let (half, _) = hash.as_bytes().split_at(16);
-        Key(half
-            .iter()
-            .fold(0, |key, &byte| key << 8 | u128::from(byte)))
+        canonical.key()
+    }
+
+    /// The key of `ask` where only what `variance` leaves of the kept parameters counts.
+    pub fn key_under(&self, ask: &Ask, variance: &Variance) -> Key {
+        let mut canonical = self.without_query(ask);
+        let kept = query::pieces(ask.query().unwrap_or_default()).filter(|piece| self.keeps(piece));
+        let mut search = Vec::new();
+        variance.write(kept, &mut search);
+        canonical.push(Part::Search, &search);
+        canonical.key()
+    }
+
+    /// The key of every query of the path of `ask`.
+    pub fn path(&self, ask: &Ask) -> Key {
+        self.without_query(ask).key()
+    }
+
+    fn without_query(&self, ask: &Ask) -> Canonical {
+        let mut canonical = Canonical::default();
+        self.visit(ask, |part, bytes| {
+            if part != Part::Query {
+                canonical.push(part, bytes);
+            }
+        });
+        canonical
     }
 
     /// Hands the parts of the key of `ask` to `each`, in their fixed order.
@@ -111,7 +177,7 @@ impl KeySpec {
         each(Part::Distribution, self.scope.distribution.as_bytes());
         each(Part::Behaviour, self.scope.behaviour.as_bytes());
         each(Part::Scheme, ask.scheme.as_str().as_bytes());
-        each(Part::Host, ask.host.as_str().as_bytes());
+        each(Part::Host, ask.host.as_bytes());
         each(Part::Path, ask.path().as_bytes());
         if let Some(query) = ask.query() {
             self.visit_query(query, &mut each);
@@ -137,14 +203,20 @@ impl KeySpec {
         if self.query == Selection::None {
             return;
         }
-        let mut kept: SmallVec<[Piece<'_>; 16]> = query::pieces(query)
-            .filter(|piece| self.keeps(piece))
+        // Each name is decoded once, however often it is compared.
+        let mut kept: SmallVec<[(Cow<'_, [u8]>, Piece<'_>); 16]> = query::pieces(query)
+            .map(|piece| (piece.name(), piece))
+            .filter(|(name, _)| self.query.takes(&**name))
             .collect();
         if self.sort && kept.len() > 1 {
-            kept.sort_by(|a, b| a.name().cmp(&b.name()));
+            kept.sort_by(|(a, _), (b, _)| a.cmp(b));
         }
         let mut canonical = SmallVec::<[u8; 64]>::new();
-        for piece in kept {
+        for (_, piece) in kept {
+            if !piece.raw.as_bytes().contains(&b'%') {
+                each(Part::Query, piece.raw.as_bytes());
+                continue;
+            }
             canonical.clear();
             piece.write_canonical(&mut canonical);
             each(Part::Query, &canonical);

@@ -12,6 +12,8 @@
 //! | may it be stored? | `storable` | RFC 9111 §3, §3.5 |
 //! | how long is it fresh, and usable when stale? | `lifetime` | RFC 9111 §4.2.1, RFC 5861 |
 //! | how old is it? | `age` | RFC 9111 §4.2.3 |
+//! | what can it be invalidated by? | `marks` | RFC 9111 §4.4, RFC 9875 |
+//! | which other queries does it answer? | `search` | draft-ietf-httpbis-no-vary-search |
 //! | which stored variant answers? | `variant` | RFC 9111 §4.1 |
 //! | may it be used now, or shared now? | `reuse` | RFC 9111 §4 |
 //! | how is it validated and refreshed? | `validate` | RFC 9111 §4.3, §3.2 |
@@ -40,19 +42,23 @@ pub mod forward;
 pub mod intent;
 pub mod key;
 pub mod lifetime;
+pub mod marks;
 pub mod pattern;
 pub mod precondition;
 pub mod reuse;
+pub mod search;
 pub mod settle;
 pub mod slice;
 pub mod storable;
 pub mod unsafe_method;
 pub mod validate;
 pub mod variant;
+mod why_not;
 
 pub use failover::Failure;
 pub use key::{Key, KeySpec};
 pub use settle::Meta;
+pub use why_not::WhyNot;
 
 /// How a viewer speaks to us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -133,6 +139,10 @@ pub struct Rules {
     pub forward: Forward,
     /// What `Vary` does.
     pub vary: Vary,
+    /// Whether `Cache-Groups` and `Cache-Group-Invalidation` count (RFC 9875).
+    pub cache_groups: bool,
+    /// Whether `No-Vary-Search` counts (draft-ietf-httpbis-no-vary-search).
+    pub no_vary_search: bool,
     /// Loud relaxations; all off unless an operator wrote them down.
     pub relaxed: Relaxed,
 }
@@ -332,6 +342,8 @@ pub(crate) mod tests {
                 cookies: Selection::All,
             },
             vary: Vary::Rfc,
+            cache_groups: true,
+            no_vary_search: false,
             relaxed: Relaxed::default(),
         }
     }

@@ -135,6 +135,7 @@ mod tests {
 
     use super::*;
     use crate::policy::{
+        marks::Sequence,
         settle::{self, Times},
         tests::{NOW, ask, fields, rules},
     };
@@ -144,6 +145,7 @@ mod tests {
         let times = Times {
             asked: NOW,
             received: NOW,
+            born: Sequence::default(),
         };
         settle::meta(&ask("/a"), &rules(), StatusCode::OK, &headers, times).unwrap()
     }

@@ -3,12 +3,13 @@
 use http::{HeaderMap, StatusCode, header};
 
 use super::{
-    Ask, RequestDirectives, Rules, age,
+    Ask, RequestDirectives, Rules, WhyNot, age,
     control::Control,
     lifetime::{self, Lifetime, Source},
+    marks::{Marks, Sequence},
     reuse::{self, Standing},
-    storable::{self, WhyNot},
-    validate,
+    search::Search,
+    storable, validate,
     variant::Varying,
 };
 use crate::{fields::cache_control::Directives, time::Timestamp};
@@ -28,6 +29,12 @@ pub struct Meta {
     pub strict: bool,
     /// What it varies by.
     pub varying: Option<Box<Varying>>,
+    /// Which other queries it answers.
+    pub search: Option<Box<Search>>,
+    /// What it can be invalidated by.
+    pub marks: Marks,
+    /// The latest invalidation when the origin was asked for it.
+    pub born: Sequence,
 }
 
 /// A stored response, as settling needs to see it.
@@ -46,6 +53,8 @@ pub struct Times {
     pub asked: Timestamp,
     /// When the head of its response arrived.
     pub received: Timestamp,
+    /// The latest invalidation when the request was sent.
+    pub born: Sequence,
 }
 
 /// What becomes of a fetch.
@@ -162,6 +171,9 @@ pub fn meta(
         lifetime,
         strict,
         varying,
+        search: Search::of(ask, rules, headers),
+        marks: Marks::of(ask, rules, headers),
+        born: times.born,
     })
 }
 
@@ -173,6 +185,7 @@ mod tests {
     const TIMES: Times = Times {
         asked: NOW,
         received: NOW,
+        born: Sequence(0),
     };
 
     fn stored(control: &str) -> (Meta, HeaderMap) {
@@ -186,6 +199,7 @@ mod tests {
         let times = Times {
             asked: received,
             received,
+            born: Sequence::default(),
         };
         let stored = old.map(|(meta, headers)| Stored { meta, headers });
         let headers = fields(&[("cache-control", control)]);

@@ -46,6 +46,20 @@ pub fn targets(ask: &Ask, origin: &Target, headers: &HeaderMap) -> Vec<Ask> {
         .collect()
 }
 
+/// The read of the target itself, if `Content-Location` says that the answer is what such a
+/// read would get (RFC 9110 §8.7).
+pub fn content_is_of_target(ask: &Ask, origin: &Target, headers: &HeaderMap) -> Option<Ask> {
+    let (target, rewritten) = located(&header::CONTENT_LOCATION, ask, origin, headers)?;
+    let read = Ask {
+        method: Method::GET,
+        has_body: false,
+        target,
+        rewritten,
+        ..ask.clone()
+    };
+    (read.path() == ask.path() && read.query() == ask.query()).then_some(read)
+}
+
 /// The target that a field names, as our viewers ask for it.
 fn located(
     name: &HeaderName,

@@ -30,6 +30,23 @@ pub fn confirms(stored: &HeaderMap, fresh: &HeaderMap) -> bool {
     own.is_some_and(|own| own.opaque == named.opaque)
 }
 
+/// Whether a 200 to HEAD with `fresh` is about the stored response with `stored` and
+/// `length` bytes: "if the stored response and HEAD response have matching values for any
+/// received validator fields ... and, if the HEAD response has a Content-Length header
+/// field, the value of Content-Length matches that of the stored response" (RFC 9111
+/// §4.3.5).
+pub fn confirmed_by_head(stored: &HeaderMap, length: u64, fresh: &HeaderMap) -> bool {
+    let same = |name: HeaderName| {
+        fresh
+            .get(&name)
+            .is_none_or(|new| stored.get(&name) == Some(new))
+    };
+    let length = fresh
+        .get(header::CONTENT_LENGTH)
+        .is_none_or(|new| *new == length.to_string());
+    same(header::ETAG) && same(header::LAST_MODIFIED) && length
+}
+
 /// The fields of `stored` after a 304 with `fresh`: "the cache MUST update its header
 /// fields with the header fields provided in the 304", each name replaced as a whole.
 pub fn merged(stored: &HeaderMap, fresh: &HeaderMap) -> HeaderMap {
@@ -82,6 +99,15 @@ mod tests {
         let by = |tag| confirms(&stored, &fields(&[("etag", tag)]));
         assert!(by("\"1\"") && by("W/\"2\"") && confirms(&stored, &HeaderMap::new()));
         assert!(!by("\"2\""));
+    }
+
+    #[test]
+    fn a_head_confirms_what_has_its_validators_and_length() {
+        let stored = fields(&[("etag", "\"1\""), ("last-modified", "x")]);
+        let by = |named: &[(&'static str, &str)]| confirmed_by_head(&stored, 10, &fields(named));
+        assert!(by(&[]) && by(&[("etag", "\"1\""), ("content-length", "10")]));
+        assert!(!by(&[("etag", "\"2\"")]) && !by(&[("content-length", "11")]));
+        assert!(!by(&[("last-modified", "y")]));
     }
 
     #[test]

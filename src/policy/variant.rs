@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, header};
 use smallvec::SmallVec;
 
 use super::{Ask, Rules};
-use crate::fields::{encoding::Codings, list};
+use crate::fields::{encoding::Codings, language, list};
 
 /// The most variants one key may have.
 pub const VARIANTS_MAX: usize = 64;
@@ -26,6 +26,15 @@ pub struct Varying {
     /// Sorted, without repetition.
     names: Box<[HeaderName]>,
     values: u128,
+    /// Where it varies by language and says which one it has.
+    language: Option<Language>,
+}
+
+/// The language of a response, and the values of what else it varies by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Language {
+    tag: Box<[u8]>,
+    others: u128,
 }
 
 /// The names in a response's `Vary`, sorted; [`Star`] for `*` anywhere, and for what
@@ -52,9 +61,20 @@ impl Varying {
             return Ok(None);
         }
         let values = values(&names, ask, rules);
+        let language = names.contains(&header::ACCEPT_LANGUAGE).then(|| {
+            let mut tags = list::members(headers.get_all(header::CONTENT_LANGUAGE));
+            let tag = tags.next().filter(|_| tags.next().is_none())?;
+            let others = others(&names, ask, rules);
+            Some(Language {
+                tag: tag.into(),
+                others,
+            })
+        });
+        let (names, language) = (names.into_vec().into(), language.flatten());
         Ok(Some(Box::new(Self {
-            names: names.into_vec().into(),
+            names,
             values,
+            language,
         })))
     }
 
@@ -62,8 +82,24 @@ impl Varying {
     /// that stored response contains a Vary header field, the cache MUST NOT use that
     /// stored response without revalidation unless all the presented request header
     /// fields nominated by that Vary field value match".
+    ///
+    /// Languages match too when the response is in the very language that the request
+    /// wants most: "normalizing ... in a way that is known to have identical semantics".
     pub fn matches(&self, ask: &Ask, rules: &Rules) -> bool {
-        values(&self.names, ask, rules) == self.values
+        values(&self.names, ask, rules) == self.values || self.speaks(ask, rules)
+    }
+
+    fn speaks(&self, ask: &Ask, rules: &Rules) -> bool {
+        self.language.as_ref().is_some_and(|language| {
+            let wanted = language::most_wanted(ask.headers.get_all(header::ACCEPT_LANGUAGE));
+            wanted.is_some_and(|wanted| wanted.eq_ignore_ascii_case(&language.tag))
+                && others(&self.names, ask, rules) == language.others
+        })
+    }
+
+    /// Whether `other` was made for the same requests.
+    pub fn is_like(&self, other: &Self) -> bool {
+        self.names == other.names && self.values == other.values
     }
 
     /// A hash of what `ask` has for these names.
@@ -78,8 +114,22 @@ impl Varying {
 
     /// What it takes beside itself, in bytes.
     pub fn heap_bytes(&self) -> usize {
-        size_of::<Self>() + size_of_val(&*self.names)
+        let language = self
+            .language
+            .as_ref()
+            .map_or(0, |language| language.tag.len());
+        size_of::<Self>() + size_of_val(&*self.names) + language
     }
+}
+
+/// The hash of the values of all names but `Accept-Language`.
+fn others(names: &[HeaderName], ask: &Ask, rules: &Rules) -> u128 {
+    let others: SmallVec<[HeaderName; 4]> = names
+        .iter()
+        .filter(|name| **name != header::ACCEPT_LANGUAGE)
+        .cloned()
+        .collect();
+    values(&others, ask, rules)
 }
 
 /// One hash over the normalised values of `names`; a field that the behaviour does not
@@ -96,10 +146,7 @@ fn values(names: &[HeaderName], ask: &Ask, rules: &Rules) -> u128 {
         let length = (canonical.len() - start - 4) as u32;
         canonical[start..start + 4].copy_from_slice(&length.to_le_bytes());
     }
-    let hash = blake3::hash(&canonical);
-    hash.as_bytes()[..16]
-        .iter()
-        .fold(0, |hash, &byte| hash << 8 | u128::from(byte))
+    super::key::hash(&canonical)
 }
 
 /// "The header fields from two requests are defined to match if and only if those in the
@@ -181,6 +228,23 @@ mod tests {
         check("Accept-Language", name, &["en, de"], &["de, en"], true);
         check("Accept-Language", name, &["en;q=0.5"], &["en; q=0.5"], true);
         check("Accept-Language", name, &["en, de"], &["en"], false);
+    }
+
+    #[test]
+    fn a_response_in_the_language_wanted_most_matches() {
+        let with = |wanted: &str| {
+            let mut ask = ask("/a");
+            ask.headers = fields(&[("accept-language", wanted)]);
+            ask
+        };
+        let headers = fields(&[("vary", "Accept-Language"), ("content-language", "de")]);
+        let rules = rules();
+        let varying = Varying::of(&headers, &with("en, de"), &rules)
+            .unwrap()
+            .unwrap();
+        assert!(varying.matches(&with("fr;q=0.5, de;q=1.0"), &rules));
+        assert!(!varying.matches(&with("fr, de;q=0.5"), &rules));
+        assert!(!varying.matches(&with("fr, de"), &rules));
     }
 
     #[test]

@@ -2,27 +2,29 @@
 
 use std::{pin::Pin, sync::Arc};
 
-use http::{HeaderMap, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, Request, Response, Uri};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use tokio::sync::oneshot;
 
-use super::{ReplyBody, Way, hit, synth};
+use super::{
+    Interims, ReplyBody, Way,
+    led::{self, Led, Passing, passing_on},
+    synth,
+};
 use crate::{
     flight::Lease,
-    observe::CacheResult,
     origin::{FetchError, Fetched, Received, Sent},
     policy::{
-        Failure, Key, Meta,
-        deliver::{self, CacheStatus, Outcome, Report},
+        Failure, Key, Meta, WhyNot,
+        deliver::{self, CacheStatus},
         failover::Blame,
         forward::{self, Outgoing, Purpose},
         reuse::{self, Standing},
         settle::{self, Settled, Stored, Times},
-        storable::WhyNot,
         validate,
     },
-    store::{Fill, Object, Reader, Unkept, Writer},
+    store::{Fill, Object, Unkept, Writer},
 };
 
 /// What a flight tells its followers.
@@ -40,30 +42,6 @@ pub enum Arrival {
     Failed(Failure),
 }
 
-/// What an errand brings to the viewer that sent it.
-pub(super) enum Led {
-    /// An answer that is being stored, and the fields of it that are not.
-    Filling(Reader, HeaderMap),
-    /// The stored answer, confirmed.
-    Refreshed(Arc<Object>),
-    /// The stored answer with new fields, confirmed but not kept.
-    Once(HeaderMap, Arc<Object>, WhyNot),
-    /// The stored answer, stale, instead of an error.
-    Stale(Arc<Object>, Standing),
-    /// An answer for this viewer alone.
-    Passing(Box<Passing>),
-    /// None.
-    Failed(Failure),
-}
-
-/// An answer that is not stored.
-pub(super) struct Passing {
-    status: StatusCode,
-    headers: HeaderMap,
-    body: Received,
-    why: WhyNot,
-}
-
 /// One fetch of one key.
 pub(super) struct Errand {
     way: Arc<Way>,
@@ -73,6 +51,8 @@ pub(super) struct Errand {
     fwd: &'static str,
     /// What is validated or replaced.
     stale: Option<Arc<Object>>,
+    /// Where the interim responses to the first attempt go: they announce the same again.
+    interims: Option<Interims>,
 }
 
 impl Errand {
@@ -88,17 +68,19 @@ impl Errand {
             flight,
             fwd,
             stale,
+            interims: None,
         }
     }
 
     /// Runs it in a task of its own and answers the viewer with what it brings. Dropping
     /// the future leaves the task alone.
-    pub(super) async fn lead(self, lease: Option<Lease<Arrival>>) -> Response<ReplyBody> {
+    pub(super) async fn lead(mut self, lease: Option<Lease<Arrival>>) -> Response<ReplyBody> {
         let (way, fwd) = (self.way.clone(), self.fwd);
+        self.interims = way.interims.clone();
         let (report, led) = oneshot::channel();
         tokio::spawn(self.run(lease, Some(report)));
         match led.await {
-            Ok(led) => answer(&way, fwd, led),
+            Ok(led) => led::answer(&way, fwd, led),
             // The task panicked, or the worker is shutting down.
             Err(_) => synth::broke(&way, fwd),
         }
@@ -119,20 +101,24 @@ impl Errand {
     }
 
     /// Asks once; another errand when the answer was about something else.
-    async fn attempt(self, told: &mut Told) -> Option<Self> {
+    async fn attempt(mut self, told: &mut Told) -> Option<Self> {
         let edge = self.way.edge.clone();
         // What the origin is about to be asked with, and what would be validated.
         let stored = self.stale.as_ref().map(|stale| stale.head.to_map());
-        let asked = edge.clock.now();
-        let Some(request) = request(&self.way, stored.as_ref()) else {
+        let (asked, born) = (edge.clock.now(), edge.ledger.head());
+        let Some(mut request) = request(&self.way, stored.as_ref()) else {
             told.failed(UNSENDABLE);
             return None;
         };
+        if let Some(interims) = self.interims.take() {
+            request.extensions_mut().insert(interims.on_interim());
+        }
         let origin = &self.way.route.behaviour().origin;
         let fetched = edge.origins.send(origin, request).await;
         let times = Times {
             asked,
             received: edge.clock.now(),
+            born,
         };
         match fetched {
             Ok(fetched) => self.answered(fetched, stored, times, told).await,
@@ -143,9 +129,15 @@ impl Errand {
         }
     }
 
+    /// What may stand in for a failing origin: not what was invalidated meanwhile.
+    fn standing_in(&self) -> Option<&Arc<Object>> {
+        let stale = self.stale.as_ref();
+        stale.filter(|stale| !self.way.edge.covers(&stale.meta))
+    }
+
     fn failed(self, error: &FetchError, times: Times, told: &mut Told) {
         log_failure(&self.way, error);
-        let meta = self.stale.as_ref().map(|stale| &stale.meta);
+        let meta = self.standing_in().map(|stale| &stale.meta);
         match (settle::failed(meta, times.received), self.stale) {
             (Settled::ServeStale(standing), Some(stale)) => told.stale(stale, standing),
             _ => told.failed(*error.failure()),
@@ -183,12 +175,15 @@ impl Errand {
             (Settled::Refresh(headers, meta), Some(stale)) => {
                 self.refreshed(stale, headers, meta, times, told);
             }
-            (Settled::ServeStale(standing), Some(stale)) => told.stale(stale, standing),
+            (Settled::ServeStale(standing), Some(stale)) if !way.edge.covers(&stale.meta) => {
+                told.stale(stale, standing);
+            }
             (Settled::PassOn(why), stale) => {
                 way.edge.events.not_stored(why.as_str());
                 if !status.is_server_error() {
-                    // What was stored is no longer what the origin says.
-                    if let Some(stale) = stale {
+                    // What was stored is no longer what the origin says, unless it only says
+                    // that to whoever has credentials.
+                    if let Some(stale) = stale.filter(|_| !why.is_about_credentials()) {
                         way.edge.store.forget(self.key, &stale);
                     }
                     if why.lasts() {
@@ -235,11 +230,8 @@ impl Errand {
     /// Reads the body for the viewer, for those who come meanwhile, and for the store.
     async fn fill(&self, meta: Meta, headers: &HeaderMap, body: Received, told: &mut Told) {
         let (edge, way) = (&self.way.edge, &*self.way);
-        let kept_back = deliver::kept_back(headers, way.rules());
-        let headers = deliver::as_stored(headers, way.rules(), meta.received);
-        let charge = edge.store.charge(0);
         let shareable = reuse::shared(&meta, &way.ask, way.rules(), edge.clock.now());
-        let (fill, writer) = Fill::new(meta, headers, charge, edge.store.clone());
+        let (fill, writer, kept_back) = self.open(meta, headers);
         let reader = fill.reader();
         if shareable {
             told.announce(Arrival::Filling(fill.clone()));
@@ -251,19 +243,72 @@ impl Errand {
         if let Some(reader) = reader {
             told.report(Led::Filling(reader, kept_back));
         }
-        if let Some(parts) = read(way, body, writer).await {
-            let kept = edge.store.keep(
-                self.key,
-                (fill.meta().clone(), fill.headers()),
-                &parts,
-                edge.clock.now(),
-            );
+        self.pour(body, &fill, writer).await;
+        // Only now the flight ends: whoever looks next finds what was kept.
+        told.land();
+    }
+
+    /// A fill for an answer with `headers`, and the fields of it that are not stored.
+    fn open(&self, meta: Meta, headers: &HeaderMap) -> (Fill, Writer, HeaderMap) {
+        let (store, rules) = (&self.way.edge.store, self.way.rules());
+        let kept_back = deliver::kept_back(headers, rules);
+        let headers = deliver::as_stored(headers, rules, meta.received);
+        let (fill, writer) = Fill::new(meta, headers, store.charge(0), store.clone());
+        (fill, writer, kept_back)
+    }
+
+    /// Reads `body` to its end, and keeps the answer if it may be.
+    async fn pour(&self, body: Received, fill: &Fill, writer: Writer) {
+        let edge = &self.way.edge;
+        if let Some(parts) = read(&self.way, body, writer).await {
+            if edge.covers(fill.meta()) {
+                return edge.events.not_stored(WhyNot::Invalidated.as_str());
+            }
+            let head = (fill.meta().clone(), fill.headers());
+            let key = self.store_key(fill.meta());
+            let kept = edge.store.keep(key, head, &parts, edge.clock.now());
             if let Err(unkept) = kept {
                 edge.events.not_stored(why_unkept(unkept).as_str());
             }
         }
-        // Only now the flight ends: whoever looks next finds what was kept.
-        told.land();
+    }
+
+    /// Where an answer is stored: where the next who asks will look for it.
+    fn store_key(&self, meta: &Meta) -> Key {
+        if self.way.rules().no_vary_search {
+            self.way.stored_under(meta.search.as_deref())
+        } else {
+            self.key
+        }
+    }
+
+    /// Answers the viewer with what was fetched for it, and stores that beside.
+    pub(super) fn beside(
+        self,
+        meta: Meta,
+        headers: HeaderMap,
+        body: Received,
+        said: CacheStatus,
+    ) -> Response<ReplyBody> {
+        let way = self.way.clone();
+        let status = meta.status;
+        if self.may_keep(&body).is_err() {
+            let body = ReplyBody::passing(body, way.meter());
+            return passing_on(&way, status, headers, body, said);
+        }
+        let (fill, writer, _) = self.open(meta, &headers);
+        // A fill just opened has its first byte still before it.
+        let reader = fill.reader();
+        tokio::spawn(async move { self.pour(body, &fill, writer).await });
+        let body = match reader {
+            Some(reader) => ReplyBody::filling(reader, way.meter()),
+            None => ReplyBody::empty(way.meter()),
+        };
+        let said = CacheStatus {
+            stored: true,
+            ..said
+        };
+        passing_on(&way, status, headers, body, said)
     }
 
     /// The origin confirmed what was stored (RFC 9111 §4.3.4).
@@ -279,8 +324,9 @@ impl Errand {
         let headers = deliver::as_stored(&headers, way.rules(), times.received);
         let kept = meta.and_then(|meta| {
             let shareable = reuse::shared(&meta, &way.ask, way.rules(), times.received);
+            let key = self.store_key(&meta);
             let head = (meta, &headers);
-            let kept = edge.store.refresh(self.key, &stale, head, times.received);
+            let kept = edge.store.refresh(key, &stale, head, times.received);
             kept.map(|object| (object, shareable)).map_err(why_unkept)
         });
         match kept {
@@ -403,129 +449,4 @@ async fn read(way: &Way, mut body: Received, writer: Writer) -> Option<Vec<bytes
         }
     }
     writer.finish()
-}
-
-/// The viewer's answer from what its errand brought.
-fn answer(way: &Arc<Way>, fwd: &'static str, led: Led) -> Response<ReplyBody> {
-    let now = way.edge.clock.now();
-    match led {
-        Led::Filling(reader, kept_back) => {
-            way.count(CacheResult::Miss);
-            let meta = reader.fill().meta();
-            let ttl = Some(reuse::standing(meta, now).ttl);
-            let status = CacheStatus {
-                stored: true,
-                ttl,
-                ..CacheStatus::forwarded(fwd, meta.status)
-            };
-            let mut answer = filling(way, reader, Outcome::Miss, status);
-            answer.headers_mut().extend(kept_back);
-            answer
-        }
-        Led::Refreshed(object) => {
-            way.count(CacheResult::RefreshHit);
-            let standing = reuse::standing(&object.meta, now);
-            let not_modified = CacheStatus::forwarded(fwd, StatusCode::NOT_MODIFIED);
-            let status = CacheStatus {
-                stored: true,
-                ttl: Some(standing.ttl),
-                ..not_modified
-            };
-            hit::stored(way, &object, standing.age, Outcome::RefreshHit, status)
-        }
-        Led::Once(headers, object, why) => {
-            way.count(CacheResult::RefreshHit);
-            let status = CacheStatus::forwarded(fwd, StatusCode::NOT_MODIFIED).unstored(why);
-            let mut answer = hit::stored(way, &object, 0, Outcome::RefreshHit, status);
-            replace(answer.headers_mut(), headers);
-            answer
-        }
-        Led::Stale(object, standing) => {
-            way.count(CacheResult::Stale);
-            let detail = Some("stale-if-error");
-            let status = CacheStatus {
-                fwd: Some(fwd),
-                detail,
-                ..CacheStatus::hit(standing)
-            };
-            hit::stored(way, &object, standing.age, Outcome::Hit, status)
-        }
-        Led::Passing(passing) => {
-            let Passing {
-                status,
-                headers,
-                body,
-                why,
-            } = *passing;
-            way.count(CacheResult::Miss);
-            let said = CacheStatus::forwarded(fwd, status).unstored(why);
-            passing_on(
-                way,
-                status,
-                headers,
-                ReplyBody::passing(body, way.meter()),
-                said,
-            )
-        }
-        Led::Failed(failure) => synth::failed(way, fwd, &failure),
-    }
-}
-
-/// Puts `fresh` in the place of what an answer says under the same names.
-fn replace(headers: &mut HeaderMap, fresh: HeaderMap) {
-    for name in fresh.keys() {
-        headers.remove(name);
-    }
-    headers.extend(fresh);
-}
-
-/// An answer that is read while it arrives.
-pub(super) fn filling(
-    way: &Way,
-    reader: Reader,
-    outcome: Outcome,
-    status: CacheStatus,
-) -> Response<ReplyBody> {
-    let fill = reader.fill().clone();
-    let mut headers = fill.headers().clone();
-    // "The presence of an Age header field implies that the response was not generated or
-    // validated by the origin server for this request" (RFC 9111 §5.1).
-    let age = reuse::standing(fill.meta(), way.edge.clock.now()).age;
-    let age = (age > 0 || outcome == Outcome::Hit).then_some(age);
-    let request_id = way.request_id.clone();
-    let outcome = outcome.with_status(fill.meta().status);
-    Report {
-        outcome,
-        status,
-        age,
-        request_id,
-    }
-    .write(&mut headers);
-    let mut answer = Response::new(ReplyBody::filling(reader, way.meter()));
-    *answer.status_mut() = fill.meta().status;
-    *answer.headers_mut() = headers;
-    answer
-}
-
-/// An answer for one viewer, as the origin gave it.
-pub(super) fn passing_on(
-    way: &Way,
-    status: StatusCode,
-    mut headers: HeaderMap,
-    body: ReplyBody,
-    said: CacheStatus,
-) -> Response<ReplyBody> {
-    let outcome = Outcome::Miss.with_status(status);
-    let request_id = way.request_id.clone();
-    Report {
-        outcome,
-        status: said,
-        age: None,
-        request_id,
-    }
-    .write(&mut headers);
-    let mut answer = Response::new(body);
-    *answer.status_mut() = status;
-    *answer.headers_mut() = headers;
-    answer
 }

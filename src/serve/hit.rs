@@ -1,6 +1,6 @@
 //! An answer from the store.
 
-use http::{HeaderMap, Method, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 
 use super::{ReplyBody, Way, part};
 use crate::{
@@ -15,18 +15,26 @@ use crate::{
 };
 
 /// Answers from `object`, which stands like this; the hot path.
-pub(super) fn hit(way: &Way, object: &Object, standing: Standing) -> Response<ReplyBody> {
+pub(super) fn hit(
+    way: &Way,
+    request_id: HeaderValue,
+    object: &Object,
+    standing: Standing,
+) -> Response<ReplyBody> {
     way.count(if standing.ttl > 0 {
         CacheResult::Hit
     } else {
         CacheResult::Stale
     });
-    stored(
+    reported(
         way,
         object,
-        standing.age,
-        Outcome::Hit,
-        CacheStatus::hit(standing),
+        Report {
+            outcome: Outcome::Hit,
+            status: CacheStatus::hit(standing),
+            age: Some(standing.age),
+            request_id,
+        },
     )
 }
 
@@ -38,6 +46,17 @@ pub(super) fn stored(
     outcome: Outcome,
     status: CacheStatus,
 ) -> Response<ReplyBody> {
+    let request_id = way.request_id.clone();
+    let report = Report {
+        outcome,
+        status,
+        age: Some(age),
+        request_id,
+    };
+    reported(way, object, report)
+}
+
+fn reported(way: &Way, object: &Object, report: Report) -> Response<ReplyBody> {
     let head = &object.head;
     let unmodified = precondition::conditional(&way.ask.headers)
         && precondition::verdict(&way.ask, head.status(), validators(object), way.ask.at)
@@ -48,13 +67,9 @@ pub(super) fn stored(
             headers.append(name, value);
         }
     }
-    let outcome = outcome.with_status(head.status());
-    let request_id = way.request_id.clone();
     Report {
-        outcome,
-        status,
-        age: Some(age),
-        request_id,
+        outcome: report.outcome.with_status(head.status()),
+        ..report
     }
     .write(&mut headers);
     let body = match way.ask.method {

@@ -3,11 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use http::{Method, Response, header};
+use tokio::sync::Semaphore;
 
 use super::{
     ReplyBody, Way,
-    errand::{self, Arrival, Errand},
-    hit, pass, synth,
+    errand::{Arrival, Errand},
+    hit, led, pass, synth,
 };
 use crate::{
     flight::{Join, Landed},
@@ -15,6 +16,7 @@ use crate::{
     policy::{
         Key, Meta,
         deliver::{CacheStatus, Outcome},
+        marks,
         reuse::{self, Reuse},
         storable,
     },
@@ -33,13 +35,17 @@ pub(super) async fn miss(way: Way, key: Key, mut found: Found) -> Response<Reply
     let (fwd, stale) = why(&way, &found);
     // A part, or a head, is no answer for anyone else: it is asked for as it is.
     if way.ask.method == Method::HEAD || way.ask.headers.contains_key(header::RANGE) {
-        return pass::for_part(way, fwd).await;
+        return pass::for_part(way, key, fwd, stale).await;
     }
     let way = Arc::new(way);
     let mut flight = flight(&way, key);
     let mut errand = Errand::new(way.clone(), (key, flight), fwd, stale);
     // Whoever has credentials may still follow those without.
-    let mut open = way.edge.flights.follow(key).map(Join::Follow);
+    let plain = flight.among(CREDENTIALED);
+    let mut open = storable::credentialed(&way.ask, way.rules())
+        .then(|| way.edge.flights.follow(plain))
+        .flatten()
+        .map(Join::Follow);
     for _ in 0..=FOLLOWS_MAX {
         let now = way.edge.clock.now();
         match open
@@ -65,12 +71,11 @@ pub(super) async fn miss(way: Way, key: Key, mut found: Found) -> Response<Reply
                     .one();
                 match ticket.wait(patience(&way)).await {
                     Landed::With(arrival) => {
-                        // For those who want another variant, one of them leads next.
-                        let variant = variant(&way, &arrival);
-                        if let Some(answer) = follow(&way, fwd, arrival) {
+                        let next = next(&way, key, flight, &arrival);
+                        if let Some(answer) = follow(&way, key, fwd, arrival) {
                             return answer;
                         }
-                        flight = flight.among(variant);
+                        flight = next;
                     }
                     Landed::Abandoned => {}
                     Landed::Overdue => break,
@@ -86,18 +91,47 @@ pub(super) async fn miss(way: Way, key: Key, mut found: Found) -> Response<Reply
     errand.lead(None).await
 }
 
-/// Refreshes `object` in the background, unless that is under way already (RFC 5861 §3).
-pub(super) fn refresh(way: Way, key: Key, object: Arc<Object>) {
-    let flight = flight(&way, key);
-    if let Join::Lead(lease) = way.edge.flights.join(flight, way.edge.clock.now()) {
-        let errand = Errand::new(Arc::new(way), (key, flight), "stale", Some(object));
-        tokio::spawn(errand.run(Some(lease), None));
+/// The most background refreshes of one worker at a time: a tenth of what an origin's pool
+/// lets through, so that viewers who wait come first.
+pub const REFRESHES_MAX: usize = 100;
+
+/// Room for background refreshes; clones share it.
+#[derive(Clone, Debug)]
+pub struct Refreshes(Arc<Semaphore>);
+
+impl Default for Refreshes {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(REFRESHES_MAX)))
     }
 }
 
-/// The flight of a request. Those with credentials fly among themselves: their answers
-/// are seldom shareable, and that must not ground those without.
+/// Refreshes `object` in the background, unless that is under way already, or too much else
+/// is (RFC 5861 §3): then the next who asks tries again.
+pub(super) fn refresh(mut way: Way, key: Key, object: Arc<Object>) {
+    let Ok(room) = way.edge.refreshes.0.clone().try_acquire_owned() else {
+        return;
+    };
+    // Whatever the viewer asked with, the answer to GET is what is stored.
+    way.ask.method = Method::GET;
+    let flight = flight(&way, key);
+    if let Join::Lead(lease) = way.edge.flights.join(flight, way.edge.clock.now()) {
+        let errand = Errand::new(Arc::new(way), (key, flight), "stale", Some(object));
+        tokio::spawn(async move {
+            errand.run(Some(lease), None).await;
+            drop(room);
+        });
+    }
+}
+
+/// The flight of a request. Who asks after an invalidation flies apart from who asked before
+/// it. Those with credentials fly among themselves: their answers are seldom shareable, and
+/// that must not ground those without.
 fn flight(way: &Way, key: Key) -> Key {
+    let newer = way
+        .edge
+        .ledger
+        .latest(|| marks::target(&way.ask, way.rules()));
+    let key = key.among(u128::from(newer.0) << 64);
     if storable::credentialed(&way.ask, way.rules()) {
         key.among(CREDENTIALED)
     } else {
@@ -108,18 +142,30 @@ fn flight(way: &Way, key: Key) -> Key {
 /// Any number but 0.
 const CREDENTIALED: u128 = 0x6372_6564_656e_7469_616c_6564_2121_2121;
 
-/// What tells the variant that `way` wants from the one that arrived; 0 when it is the same
-/// or cannot be told.
-fn variant(way: &Way, arrival: &Arrival) -> u128 {
+/// The flight of those who want what `way` wants and `arrival`, of the flight before, was not:
+/// another variant, or something newer than an invalidation.
+fn next(way: &Way, key: Key, before: Key, arrival: &Arrival) -> Key {
     let meta = match arrival {
         Arrival::Filling(fill) => fill.meta(),
         Arrival::Stored(object) | Arrival::Stale(object) => &object.meta,
-        Arrival::Unshareable | Arrival::Failed(_) => return 0,
+        Arrival::Unshareable | Arrival::Failed(_) => return before,
     };
-    let other = meta.varying.as_ref();
-    other
-        .filter(|varying| !varying.matches(&way.ask, way.rules()))
-        .map_or(0, |varying| varying.values_of(&way.ask, way.rules()))
+    if way.edge.covers(meta) {
+        // By its target, as those who come now; or by a group, which nobody could know.
+        let now = flight(way, key);
+        let head = u128::from(way.edge.ledger.head().0) << 64;
+        return if now == before {
+            before.among(!head)
+        } else {
+            now
+        };
+    }
+    match &meta.varying {
+        Some(varying) if !varying.matches(&way.ask, way.rules()) => {
+            before.among(varying.values_of(&way.ask, way.rules()))
+        }
+        _ => before,
+    }
 }
 
 /// Why the origin is asked, in RFC 9211's terms, and what may be validated.
@@ -144,21 +190,35 @@ fn fresh(way: &Way, found: &Found) -> Option<Response<ReplyBody>> {
         return None;
     };
     match reuse::reuse(&object.meta, &way.ask, way.rules(), way.edge.clock.now()) {
-        Reuse::Serve(standing) => Some(hit::hit(way, object, standing)),
+        Reuse::Serve(standing) => Some(hit::hit(way, way.request_id.clone(), object, standing)),
         Reuse::ServeAndRefresh(_) | Reuse::Validate(_) => None,
     }
 }
 
-/// How long a follower waits: as long as the origin may take for one answer. By then the
-/// leader has heard, or has given up.
+/// How long a follower waits: longer than its leader can take to hear from the origin or to
+/// give up. If both gave up at once, all who waited would ask a silent origin again.
 fn patience(way: &Way) -> Duration {
-    way.route.behaviour().origin.response_timeout
+    let origin = &way.route.behaviour().origin;
+    origin.connect_timeout * origin.connect_attempts + origin.response_timeout + FOLLOW_SLACK
 }
 
+/// What a leader may need beyond its bounds to say how it went.
+const FOLLOW_SLACK: Duration = Duration::from_secs(1);
+
 /// The answer to a follower, if what arrived may answer it too (RFC 9111 §4).
-fn follow(way: &Arc<Way>, fwd: &'static str, arrival: Arrival) -> Option<Response<ReplyBody>> {
+fn follow(
+    way: &Arc<Way>,
+    key: Key,
+    fwd: &'static str,
+    arrival: Arrival,
+) -> Option<Response<ReplyBody>> {
     let now = way.edge.clock.now();
-    let shared = |meta: &Meta| reuse::shared(meta, &way.ask, way.rules(), now);
+    // Nobody who asked after an invalidation gets what was asked for before it.
+    let shared = |meta: &Meta| {
+        reuse::shared(meta, &way.ask, way.rules(), now)
+            && way.same_search(key, meta.search.as_deref())
+            && !way.edge.covers(meta)
+    };
     let collapsed = |meta: &Meta| CacheStatus {
         collapsed: true,
         ttl: Some(reuse::standing(meta, now).ttl),
@@ -169,7 +229,7 @@ fn follow(way: &Arc<Way>, fwd: &'static str, arrival: Arrival) -> Option<Respons
             let reader = fill.reader()?;
             way.count(CacheResult::Hit);
             let status = collapsed(fill.meta());
-            Some(errand::filling(way, reader, Outcome::Hit, status))
+            Some(led::filling(way, reader, Outcome::Hit, status))
         }
         Arrival::Stored(object) if shared(&object.meta) => {
             way.count(CacheResult::Hit);
@@ -179,7 +239,7 @@ fn follow(way: &Arc<Way>, fwd: &'static str, arrival: Arrival) -> Option<Respons
             );
             Some(hit::stored(way, &object, age, Outcome::Hit, status))
         }
-        Arrival::Stale(object) => {
+        Arrival::Stale(object) if !way.edge.covers(&object.meta) => {
             let varying = object.meta.varying.as_ref();
             varying
                 .is_none_or(|varying| varying.matches(&way.ask, way.rules()))
@@ -194,6 +254,6 @@ fn follow(way: &Arc<Way>, fwd: &'static str, arrival: Arrival) -> Option<Respons
                 })
         }
         Arrival::Failed(failure) => Some(synth::failed(way, fwd, &failure)),
-        Arrival::Filling(_) | Arrival::Stored(_) | Arrival::Unshareable => None,
+        Arrival::Filling(_) | Arrival::Stored(_) | Arrival::Stale(_) | Arrival::Unshareable => None,
     }
 }

@@ -21,33 +21,41 @@ use hyper::body::Incoming;
 
 use crate::{
     flight::Flights,
+    ledger::Ledger,
     observe::{CacheResult, Events, Meters},
     origin::Origins,
     policy::{
-        Ask, Key, Rules, Scheme, deliver,
+        Ask, Key, Meta, Rules, Scheme, deliver,
         intent::{self, Intent},
+        marks::Sequence,
         reuse::{self, Reuse},
     },
     site::{Route, Routed, Snapshot},
-    store::{Found, Store},
+    store::{Found, Object, Store},
     time::Clock,
 };
 
 mod ask;
 mod errand;
 mod hit;
+mod interim;
+mod led;
 mod miss;
 mod part;
 mod pass;
 mod reply;
 mod request_id;
+mod searches;
 mod synth;
 mod tunnel;
 
 pub use ask::{Malformed, URL_BYTES_MAX, checked};
 pub use errand::Arrival;
+pub use interim::{Interims, TakeInterim};
+pub use miss::{REFRESHES_MAX, Refreshes};
 pub use reply::{BrokenBody, ReplyBody};
 pub use request_id::RequestIds;
+pub use searches::Searches;
 
 /// One configuration, and the handles its requests count with.
 #[derive(Debug)]
@@ -65,10 +73,16 @@ pub struct Edge {
     pub site: Arc<ArcSwap<Site>>,
     /// The answers kept.
     pub store: Store,
+    /// What was invalidated.
+    pub ledger: Ledger,
+    /// Which parameters paths do not vary by.
+    pub searches: Searches,
     /// The fetches under way.
     pub flights: Flights<Arrival>,
     /// This worker's connections to the origins.
     pub origins: Origins,
+    /// Room for background refreshes, of this worker.
+    pub refreshes: Refreshes,
     /// The time.
     pub clock: Clock,
     /// What is counted and logged.
@@ -77,13 +91,22 @@ pub struct Edge {
     pub ids: RequestIds,
 }
 
+impl Edge {
+    /// Whether what was asked for as `meta` says was invalidated since.
+    fn covers(&self, meta: &Meta) -> bool {
+        self.ledger.covers(&meta.marks, meta.born)
+    }
+}
+
 /// Who asks.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Viewer {
     /// Its address.
     pub address: SocketAddr,
     /// How it reached us.
     pub scheme: Scheme,
+    /// Where the interim responses to this request go, if it may have any.
+    pub interims: Option<Interims>,
 }
 
 /// A request on its way: what was asked, where it belongs, and who it is to us.
@@ -94,6 +117,8 @@ struct Way {
     route: Route,
     ask: Ask,
     request_id: HeaderValue,
+    /// Where the interim responses to a request for this viewer go.
+    interims: Option<Interims>,
 }
 
 impl Way {
@@ -102,12 +127,24 @@ impl Way {
     }
 
     fn find(&self, key: Key) -> Found {
-        let matches = |meta: &crate::policy::Meta| {
-            meta.varying
-                .as_ref()
-                .is_none_or(|varying| varying.matches(&self.ask, self.rules()))
-        };
-        self.edge.store.find(key, matches)
+        let head = self.edge.ledger.head();
+        self.edge.store.find(key, |object| {
+            let varying = object.meta.varying.as_ref();
+            varying.is_none_or(|varying| varying.matches(&self.ask, self.rules()))
+                && self.is_current(object, head)
+        })
+    }
+
+    /// Whether no invalidation up to `head` covers `object`; one comparison when nothing
+    /// was invalidated since somebody last looked.
+    fn is_current(&self, object: &Object, head: Sequence) -> bool {
+        object.is_checked(head) || {
+            let current = !self.edge.covers(&object.meta);
+            if current {
+                object.check(head);
+            }
+            current
+        }
     }
 
     fn count(&self, result: CacheResult) {
@@ -127,8 +164,9 @@ impl Way {
 }
 
 /// Answers `request`. Every request has an answer; failures are answers too.
-pub fn respond(edge: &Arc<Edge>, request: Request<Incoming>, viewer: Viewer) -> Responding {
+pub fn respond(edge: &Arc<Edge>, request: Request<Incoming>, mut viewer: Viewer) -> Responding {
     let (site, now) = (edge.site.load_full(), edge.clock.now());
+    let interims = viewer.interims.take();
     let asked = match ask::asked(request, viewer, now) {
         Ok(asked) => asked,
         Err((why, headers)) => return synth::malformed(edge, &site, why, &headers).into(),
@@ -140,24 +178,30 @@ pub fn respond(edge: &Arc<Edge>, request: Request<Incoming>, viewer: Viewer) -> 
         Routed::NoSuchHost => return synth::no_such_host(&site, &ask, request_id).into(),
         Routed::NoSuchPath => return synth::no_such_path(&site, &ask, request_id).into(),
     };
-    let way = Way {
+    let mut way = Way {
         edge: edge.clone(),
         site,
         route,
         ask,
         request_id,
+        interims,
     };
     let key = match intent::intent(&way.ask, way.rules()) {
-        Intent::Cache(key) => key,
+        Intent::Cache(key) => way.looked_up(key),
         Intent::Pass(why) => return Responding::later(pass::pass(way, body, upgrade, why)),
         Intent::Refuse(why) => return synth::refused(&way, why).into(),
     };
     let found = way.find(key);
     if let Found::Object(object) = &found {
         match reuse::reuse(&object.meta, &way.ask, way.rules(), now) {
-            Reuse::Serve(standing) => return hit::hit(&way, object, standing).into(),
+            Reuse::Serve(standing) => {
+                // Moved, since the first clone of a value allocates.
+                let nothing = HeaderValue::from_static("");
+                let request_id = std::mem::replace(&mut way.request_id, nothing);
+                return hit::hit(&way, request_id, object, standing).into();
+            }
             Reuse::ServeAndRefresh(standing) => {
-                let answer = hit::hit(&way, object, standing);
+                let answer = hit::hit(&way, way.request_id.clone(), object, standing);
                 miss::refresh(way, key, object.clone());
                 return answer.into();
             }

@@ -4,26 +4,31 @@
 
 use std::sync::Arc;
 
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use hyper::{body::Incoming, upgrade::OnUpgrade};
 
 use super::{
     ReplyBody, Way,
-    errand::{log_failure, outgoing_request, passing_on},
+    errand::{Errand, log_failure, outgoing_request},
+    led::{self, passing_on},
     synth, tunnel,
 };
 use crate::{
     observe::CacheResult,
     origin::{Fetched, Sent},
     policy::{
-        Ask,
+        Ask, Caching, Key, Meta,
+        control::Control,
         deliver::{self, CacheStatus},
         failover::{Blame, Failure, Phase, Retry},
         forward::{self, Purpose},
         intent::{self, Intent, WhyPass},
-        unsafe_method,
+        marks::{self, Mark},
+        settle::{self, Settled, Times},
+        unsafe_method, validate,
     },
     site::Routed,
+    store::Object,
 };
 
 /// Passes a request that is not for the cache.
@@ -39,68 +44,47 @@ pub(super) async fn pass(
     } else {
         Sent::empty()
     };
-    exchange(way, sent, upgrade, (fwd, Some(detail))).await
-}
-
-/// Passes a request for a part of an answer, or for its head, that is not stored.
-pub(super) async fn for_part(way: Way, fwd: &'static str) -> Response<ReplyBody> {
-    exchange(way, Sent::empty(), None, (fwd, Some("partial"))).await
-}
-
-async fn exchange(
-    way: Way,
-    sent: Sent,
-    upgrade: Option<OnUpgrade>,
-    (fwd, detail): (&'static str, Option<&'static str>),
-) -> Response<ReplyBody> {
-    let origin = Arc::clone(&way.route.behaviour().origin);
     let purpose = if upgrade.is_some() {
         Purpose::Upgrade
     } else {
         Purpose::Pass
     };
-    let Ok(outgoing) = forward::request(&way.ask, way.rules(), &origin.target, purpose) else {
-        return synth::failed(&way, fwd, &UNSENDABLE);
-    };
-    let fetched = match way
-        .edge
-        .origins
-        .send(&origin, outgoing_request(outgoing, sent))
-        .await
-    {
+    let (asked, born) = (way.edge.clock.now(), way.edge.ledger.head());
+    let fetched = match send(&way, sent, purpose).await {
         Ok(fetched) => fetched,
-        Err(error) => {
-            log_failure(&way, &error);
-            return synth::failed(&way, fwd, error.failure());
-        }
+        Err(failure) => return synth::failed(&way, fwd, &failure),
+    };
+    let times = Times {
+        asked,
+        received: way.edge.clock.now(),
+        born,
     };
     way.count(CacheResult::Pass);
-    let behaviour = way.route.behaviour().index;
-    way.site
-        .meters
-        .origin_first_byte(behaviour)
-        .observe(fetched.timings.first_byte);
-    let Fetched {
-        head,
-        body,
-        upgraded,
-        ..
-    } = fetched;
-    let protocol = head.headers.get(header::UPGRADE).cloned();
-    let headers = deliver::end_to_end(head.headers, head.version);
-    if unsafe_method::invalidates(&way.ask.method, head.status) {
-        for target in unsafe_method::targets(&way.ask, &origin.target, &headers) {
-            forget(&way, &target);
+    let (status, protocol) = (
+        fetched.head.status,
+        fetched.head.headers.get(header::UPGRADE),
+    );
+    let protocol = protocol.cloned();
+    let headers = deliver::end_to_end(fetched.head.headers, fetched.head.version);
+    let head = way.edge.ledger.head();
+    let mut later =
+        for_later_reads(&way, status, &headers, times).filter(|(_, meta)| !way.edge.covers(meta));
+    if unsafe_method::invalidates(&way.ask.method, status) {
+        let ended = way.edge.ledger.accept(ended(&way, &headers));
+        // The answer itself is as new as what it ends, if nobody ended something between.
+        later = later.filter(|_| ended.0 == head.0 + 1);
+        if let Some((_, meta)) = &mut later {
+            meta.born = ended;
         }
     }
     let said = CacheStatus {
-        detail,
-        ..CacheStatus::forwarded(fwd, head.status)
+        detail: Some(detail),
+        ..CacheStatus::forwarded(fwd, status)
     };
-    match (upgraded, upgrade) {
+    match (fetched.upgraded, upgrade) {
         (Some(origin), Some(viewer)) => {
             let body = ReplyBody::empty(way.meter());
-            let mut answer = passing_on(&way, StatusCode::SWITCHING_PROTOCOLS, headers, body, said);
+            let mut answer = passing_on(&way, status, headers, body, said);
             let fields = answer.headers_mut();
             fields.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
             if let Some(protocol) = protocol {
@@ -109,21 +93,145 @@ async fn exchange(
             tokio::spawn(tunnel::tunnel(viewer, origin));
             answer
         }
-        _ => {
-            let body = ReplyBody::passing(body, way.meter());
-            passing_on(&way, head.status, headers, body, said)
-        }
+        _ => match later {
+            Some((errand, meta)) => errand.beside(meta, headers, fetched.body, said),
+            None => {
+                let body = ReplyBody::passing(fetched.body, way.meter());
+                passing_on(&way, status, headers, body, said)
+            }
+        },
     }
 }
 
-/// Ends what is stored for `target`, a read that this viewer could have sent.
-fn forget(way: &Way, target: &Ask) {
-    let Routed::To(route) = way.site.snapshot.route(&target.host, target.path()) else {
-        return;
+/// Passes a request for a part of an answer, or for its head, that is not stored; `stale`
+/// is what is stored of the whole.
+pub(super) async fn for_part(
+    way: Way,
+    key: Key,
+    fwd: &'static str,
+    stale: Option<Arc<Object>>,
+) -> Response<ReplyBody> {
+    let sent = send(&way, Sent::empty(), Purpose::Pass).await;
+    let now = way.edge.clock.now();
+    let failed = match &sent {
+        Err(_) => true,
+        Ok(fetched) => fetched.head.status.is_server_error(),
     };
-    if let Intent::Cache(key) = intent::intent(target, &route.behaviour().rules) {
-        way.edge.store.remove(key);
+    let current = stale.as_ref().filter(|stale| !way.edge.covers(&stale.meta));
+    let settled = settle::failed(current.map(|stale| &stale.meta), now);
+    if let (true, Some(stale), Settled::ServeStale(standing)) = (failed, current, settled) {
+        return led::stale(&way, fwd, stale, standing);
     }
+    let fetched = match sent {
+        Ok(fetched) => fetched,
+        Err(failure) => return synth::failed(&way, fwd, &failure),
+    };
+    way.count(CacheResult::Pass);
+    let status = fetched.head.status;
+    let headers = deliver::end_to_end(fetched.head.headers, fetched.head.version);
+    let confirms = way.ask.method == Method::HEAD && status == StatusCode::OK;
+    if let Some(stale) = stale.filter(|_| confirms) {
+        freshen(&way, key, &stale, &headers);
+    }
+    let said = CacheStatus {
+        detail: Some("partial"),
+        ..CacheStatus::forwarded(fwd, status)
+    };
+    let body = ReplyBody::passing(fetched.body, way.meter());
+    passing_on(&way, status, headers, body, said)
+}
+
+/// Sends the viewer's request on, and counts how it went.
+async fn send(way: &Way, sent: Sent, purpose: Purpose) -> Result<Fetched, Failure> {
+    let behaviour = way.route.behaviour();
+    let outgoing = forward::request(&way.ask, way.rules(), &behaviour.origin.target, purpose)
+        .map_err(|_| UNSENDABLE)?;
+    let mut request = outgoing_request(outgoing, sent);
+    if let Some(interims) = way.interims.clone() {
+        request.extensions_mut().insert(interims.on_interim());
+    }
+    let fetched = way.edge.origins.send(&behaviour.origin, request).await;
+    let fetched = fetched.map_err(|error| {
+        log_failure(way, &error);
+        *error.failure()
+    })?;
+    way.site
+        .meters
+        .origin_first_byte(behaviour.index)
+        .observe(fetched.timings.first_byte);
+    Ok(fetched)
+}
+
+/// What a 200 to HEAD says about the stored answer to GET (RFC 9111 §4.3.5).
+fn freshen(way: &Way, key: Key, stale: &Arc<Object>, fresh: &HeaderMap) {
+    let (edge, now) = (&way.edge, way.edge.clock.now());
+    let stored = stale.head.to_map();
+    if !validate::confirmed_by_head(&stored, stale.body.len() as u64, fresh) {
+        return edge.store.forget(key, stale);
+    }
+    let merged = validate::merged(&stored, fresh);
+    let times = Times {
+        asked: way.ask.at,
+        received: now,
+        born: stale.meta.born,
+    };
+    let get = Ask {
+        method: Method::GET,
+        ..way.ask.clone()
+    };
+    // Where it cannot be kept anew, what is stored stays what it was.
+    if let Ok(meta) = settle::meta(&get, way.rules(), stale.meta.status, &merged, times) {
+        let headers = deliver::as_stored(&merged, way.rules(), now);
+        let _ = edge.store.refresh(key, stale, (meta, &headers), now);
+    }
+}
+
+/// How an answer to POST is kept for later reads of the same target, where it may be:
+/// "Responses to POST requests are only cacheable when they include explicit freshness
+/// information ... and a Content-Location header field that has the same value as the
+/// POST's target URI" (RFC 9110 §9.3.3).
+fn for_later_reads(
+    way: &Way,
+    status: StatusCode,
+    headers: &HeaderMap,
+    times: Times,
+) -> Option<(Errand, Meta)> {
+    let rules = way.rules();
+    let posted = way.ask.method == Method::POST && rules.caching == Caching::On;
+    if !posted || status != StatusCode::OK || !Control::of(headers, rules).has_lifetime() {
+        return None;
+    }
+    let origin = &way.route.behaviour().origin.target;
+    let read = unsafe_method::content_is_of_target(&way.ask, origin, headers)?;
+    let Intent::Cache(key) = intent::intent(&read, rules) else {
+        return None;
+    };
+    let meta = settle::meta(&read, rules, status, headers, times).ok()?;
+    let way = Way {
+        edge: way.edge.clone(),
+        site: way.site.clone(),
+        route: way.route.clone(),
+        ask: read,
+        request_id: way.request_id.clone(),
+        interims: None,
+    };
+    Some((Errand::new(Arc::new(way), (key, key), "method", None), meta))
+}
+
+/// What a successful unsafe request ends: the targets it names, and groups where the
+/// behaviour has them.
+fn ended(way: &Way, headers: &HeaderMap) -> Vec<Mark> {
+    let origin = &way.route.behaviour().origin.target;
+    let mut ended = Vec::new();
+    for target in unsafe_method::targets(&way.ask, origin, headers) {
+        if let Routed::To(route) = way.site.snapshot.route(&target.host, target.path()) {
+            ended.push(marks::target(&target, &route.behaviour().rules));
+        }
+    }
+    if way.rules().cache_groups {
+        ended.extend(marks::invalidated_groups(&way.ask, headers));
+    }
+    ended
 }
 
 /// A request that cannot be expressed towards the origin: prefix and path are too long.

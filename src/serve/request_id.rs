@@ -10,7 +10,7 @@ use http::HeaderValue;
 /// Makes ids of 32 hexadecimal digits: 64 random bits of this maker, then a count.
 #[derive(Debug)]
 pub struct RequestIds {
-    prefix: u64,
+    prefix: [u8; 16],
     next: AtomicU64,
 }
 
@@ -24,7 +24,7 @@ impl RequestIds {
     /// A maker whose ids no other maker makes.
     pub fn new() -> Self {
         // Two keys of 128 random bits from the system, hashed: std's own randomness.
-        let prefix = RandomState::new().hash_one(0u8);
+        let prefix = hexadecimal(RandomState::new().hash_one(0u8));
         Self {
             prefix,
             next: AtomicU64::new(RandomState::new().hash_one(1u8) >> 16),
@@ -33,15 +33,20 @@ impl RequestIds {
 
     /// The next id.
     pub fn make(&self) -> HeaderValue {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let id =
-            u128::from(self.prefix) << 64 | u128::from(self.next.fetch_add(1, Ordering::Relaxed));
         let mut text = [0; 32];
-        for (place, digit) in text.iter_mut().rev().enumerate() {
-            *digit = DIGITS[(id >> (4 * place)) as usize & 15];
-        }
+        text[..16].copy_from_slice(&self.prefix);
+        text[16..].copy_from_slice(&hexadecimal(self.next.fetch_add(1, Ordering::Relaxed)));
         HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static("-"))
     }
+}
+
+fn hexadecimal(number: u64) -> [u8; 16] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = [0; 16];
+    for (place, digit) in text.iter_mut().rev().enumerate() {
+        *digit = DIGITS[(number >> (4 * place)) as usize & 15];
+    }
+    text
 }
 
 #[cfg(test)]

@@ -62,7 +62,7 @@ impl Snapshot {
 /// Hosts to distributions: exact names first, then the longest wildcard, then the one for the rest.
 #[derive(Debug, Default)]
 pub struct Hosts {
-    exact: HashMap<String, usize>,
+    exact: HashMap<Box<[u8]>, usize>,
     /// Longest pattern first.
     wild: Vec<(HostPattern, usize)>,
     rest: Option<usize>,
@@ -82,7 +82,7 @@ impl Hosts {
                 } else {
                     hosts
                         .exact
-                        .entry(alias.as_str().to_owned())
+                        .entry(alias.as_str().as_bytes().into())
                         .or_insert(index);
                 }
             }
@@ -98,7 +98,7 @@ impl Hosts {
         let exact = if self.exact.is_empty() {
             None
         } else {
-            self.exact.get(host.as_str())
+            self.exact.get(host.as_bytes())
         };
         let wild = || {
             self.wild

@@ -344,13 +344,17 @@ mod tests {
     use tokio::task::yield_now;
 
     use super::*;
-    use crate::{policy::settle, store::Store};
+    use crate::{
+        policy::{marks::Sequence, settle},
+        store::Store,
+    };
 
     fn meta() -> Meta {
         use crate::policy::tests::{NOW, ask, fields, rules};
         let times = settle::Times {
             asked: NOW,
             received: NOW,
+            born: Sequence::default(),
         };
         let headers = fields(&[("cache-control", "max-age=60")]);
         settle::meta(&ask("/a"), &rules(), http::StatusCode::OK, &headers, times).unwrap()

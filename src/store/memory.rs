@@ -4,23 +4,23 @@
 //! staleness and invalidation never use its clocks or predicates: they could not
 //! run under ours.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    hash::{BuildHasher, Hasher, RandomState},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use moka::{notification::RemovalCause, ops::compute::Op, sync::Cache};
 
 use super::{Found, Object, Unkept, variants::Variants};
-use crate::{
-    policy::{Key, Meta},
-    time::Timestamp,
-};
+use crate::{policy::Key, time::Timestamp};
 
 /// Keys to their variants.
 #[derive(Debug)]
 pub(super) struct Memory {
-    cache: Cache<Key, Variants>,
+    cache: Cache<Key, Variants, Spread>,
     evictions: Arc<AtomicU64>,
 }
 
@@ -37,12 +37,12 @@ impl Memory {
                     counter.fetch_add(1, Ordering::Relaxed);
                 }
             })
-            .build();
+            .build_with_hasher(Spread::default());
         Self { cache, evictions }
     }
 
     /// The newest variant of `key` that `matches`.
-    pub(super) fn find(&self, key: Key, matches: impl Fn(&Meta) -> bool) -> Found {
+    pub(super) fn find(&self, key: Key, matches: impl Fn(&Object) -> bool) -> Found {
         match self.cache.get(&key) {
             None => Found::Nothing,
             Some(variants) => variants
@@ -101,5 +101,45 @@ impl Memory {
     /// How many were evicted for want of room.
     pub(super) fn evictions(&self) -> u64 {
         self.evictions.load(Ordering::Relaxed)
+    }
+}
+
+/// Keys to places in the index. A key is a hash already; the secrets keep a stranger from
+/// searching for keys that share a place.
+#[derive(Clone, Debug)]
+struct Spread(u64, u64);
+
+impl Default for Spread {
+    fn default() -> Self {
+        let secret = || RandomState::new().hash_one(0u8);
+        Self(secret(), secret())
+    }
+}
+
+impl BuildHasher for Spread {
+    type Hasher = Spreading;
+
+    fn build_hasher(&self) -> Spreading {
+        Spreading(self.0, self.1)
+    }
+}
+
+struct Spreading(u64, u64);
+
+impl Hasher for Spreading {
+    fn write_u128(&mut self, key: u128) {
+        self.0 ^= key as u64;
+        self.1 ^= (key >> 64) as u64;
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        let product = u128::from(self.0) * u128::from(self.1);
+        product as u64 ^ (product >> 64) as u64
     }
 }

@@ -93,7 +93,7 @@ impl Store {
     }
 
     /// Finds the newest variant of `key` that `matches`.
-    pub fn find(&self, key: Key, matches: impl Fn(&Meta) -> bool) -> Found {
+    pub fn find(&self, key: Key, matches: impl Fn(&Object) -> bool) -> Found {
         self.0.memory.find(key, matches)
     }
 
@@ -177,12 +177,13 @@ mod tests {
 
     use super::*;
     use crate::policy::{
+        marks::Sequence,
         settle::{self, Times},
         tests::{NOW, ask, fields, rules},
         variant::VARIANTS_MAX,
     };
 
-    fn any(_: &Meta) -> bool {
+    fn any(_: &Object) -> bool {
         true
     }
 
@@ -194,6 +195,7 @@ mod tests {
         let times = Times {
             asked: NOW,
             received: NOW,
+            born: Sequence::default(),
         };
         let meta = settle::meta(&ask, &rules(), StatusCode::OK, &headers, times).unwrap();
         (meta, headers)

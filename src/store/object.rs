@@ -4,11 +4,13 @@
 //! and body lie in one block of memory, so that an object is few allocations and
 //! a hit touches few cache lines.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::Charge;
-use crate::policy::Meta;
+use crate::policy::{Meta, marks::Sequence};
 
 /// An answer in the store.
 #[derive(Debug)]
@@ -19,6 +21,8 @@ pub struct Object {
     pub head: Head,
     /// Its body.
     pub body: Bytes,
+    /// The latest invalidation known not to cover it; written by whoever looked.
+    checked: AtomicU64,
     charge: Charge,
 }
 
@@ -35,12 +39,13 @@ impl Object {
     pub(super) fn cost_of(meta: &Meta, headers: &HeaderMap, body_bytes: u64) -> u64 {
         let lines: usize = headers.iter().map(|(_, value)| value.len()).sum();
         let fields = headers.len() * size_of::<Field>();
+        let marks = meta.marks.heap_bytes();
         let varying = meta
             .varying
             .as_ref()
             .map_or(0, |varying| varying.heap_bytes());
         let fixed = size_of::<Self>() + INDEX_BYTES + ALLOCATION_BYTES;
-        (fixed + lines + fields + varying) as u64 + body_bytes
+        (fixed + lines + fields + varying + marks) as u64 + body_bytes
     }
 
     /// Makes an object, copying fields and body into one block.
@@ -65,11 +70,22 @@ impl Object {
             fields,
         };
         Self {
+            checked: AtomicU64::new(meta.born.0),
             meta,
             head,
             body,
             charge,
         }
+    }
+
+    /// Whether it is known not to be covered by any invalidation up to `head`.
+    pub fn is_checked(&self, head: Sequence) -> bool {
+        self.checked.load(Ordering::Relaxed) == head.0
+    }
+
+    /// Remembers that no invalidation up to `head` covers it.
+    pub fn check(&self, head: Sequence) {
+        self.checked.store(head.0, Ordering::Relaxed);
     }
 
     /// What it takes in all, in bytes.
@@ -87,6 +103,7 @@ impl Object {
             fields,
         };
         Self {
+            checked: AtomicU64::new(meta.born.0),
             meta,
             head,
             body: self.body.clone(),

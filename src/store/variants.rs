@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Object, Unkept};
 use crate::{
-    policy::{Meta, reuse, variant::VARIANTS_MAX},
+    policy::{reuse, variant::VARIANTS_MAX},
     time::Timestamp,
 };
 
@@ -34,10 +34,10 @@ impl Variants {
     }
 
     /// The newest that `matches`: "the cache ... MUST choose the most recent one".
-    pub(super) fn find(&self, matches: impl Fn(&Meta) -> bool) -> Option<Arc<Object>> {
+    pub(super) fn find(&self, matches: impl Fn(&Object) -> bool) -> Option<Arc<Object>> {
         self.as_slice()
             .iter()
-            .find(|object| matches(&object.meta))
+            .find(|object| matches(object))
             .cloned()
     }
 
@@ -46,8 +46,11 @@ impl Variants {
     /// When there are as many as there may be, the oldest stale one makes room; a
     /// fresh one never does, so that made-up variants cannot push out real ones.
     pub(super) fn with(&self, object: Arc<Object>, now: Timestamp) -> Result<Self, Unkept> {
-        let alike = |other: &&Arc<Object>| other.meta.varying != object.meta.varying;
-        let mut kept: Vec<_> = self.as_slice().iter().filter(alike).cloned().collect();
+        let unlike = |other: &&Arc<Object>| match (&other.meta.varying, &object.meta.varying) {
+            (Some(one), Some(other)) => !one.is_like(other),
+            (one, other) => one.is_some() || other.is_some(),
+        };
+        let mut kept: Vec<_> = self.as_slice().iter().filter(unlike).cloned().collect();
         if kept.len() == VARIANTS_MAX {
             let stale = |object: &Arc<Object>| reuse::standing(&object.meta, now).ttl <= 0;
             let oldest = kept

@@ -64,6 +64,13 @@ origin = "api"
 "#;
 
 #[test]
+fn the_file_for_conformance_warns_of_its_one_relaxation() {
+    let loaded = config::load(Path::new("config/conformance.toml"), 1).unwrap();
+    assert_eq!(loaded.warnings.len(), 1);
+    assert!(loaded.warnings[0].key().contains("unsafe_store_set_cookie"));
+}
+
+#[test]
 fn the_minimal_file_loads_without_a_warning() {
     let path = Path::new("config/minimal.toml");
     assert!(fs::read_to_string(path).unwrap().lines().count() <= 20);

@@ -51,6 +51,11 @@ fn pure_floors_only_decide() {
 }
 
 #[test]
+fn what_is_logged_is_named_in_one_place() {
+    assert_none(&loggers(&root().join("src")));
+}
+
+#[test]
 fn every_file_says_what_it_is_about() {
     let mut silent = Vec::new();
     for folder in ["src", "tests", "benches"] {
@@ -114,6 +119,22 @@ fn impurities(src: &Path) -> Vec<String> {
         for (at, line) in code.lines().enumerate() {
             for word in IMPURE.iter().filter(|word| line.contains(**word)) {
                 found.push(format!("{file}:{}: a pure floor says `{word}`", at + 1));
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Every line outside `observe` that logs with a phrase of its own.
+fn loggers(src: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    for path in files(src, "rs") {
+        let (file, module) = place(src, &path);
+        let code = code(&fs::read_to_string(&path).unwrap());
+        for (at, line) in code.lines().enumerate() {
+            if module != "observe" && line.contains("tracing::") {
+                found.push(format!("{file}:{}: logs on its own", at + 1));
             }
         }
     }
@@ -398,6 +419,15 @@ mod planted {
                 "site/mod.rs:1: a pure floor says `tracing::`",
             ]
         );
+    }
+
+    #[test]
+    fn a_phrase_logged_elsewhere_is_found() {
+        let root = tree(&[
+            ("observe/mod.rs", "fn f() { tracing::info!(\"x\") }"),
+            ("listen/mod.rs", "fn f() {\n    tracing::warn!(\"x\")\n}"),
+        ]);
+        assert_eq!(loggers(root.path()), ["listen/mod.rs:2: logs on its own"]);
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod config;
 mod daemon;
 mod demo;
 mod exchange;
+mod explain;
 mod floors;
 mod harness;
 mod history;

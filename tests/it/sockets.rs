@@ -38,7 +38,7 @@ struct Bell {
 impl Respond for Doorman {
     type Body = Full<Bytes>;
 
-    async fn respond(&self, request: Request<Incoming>, viewer: Viewer) -> Response<Full<Bytes>> {
+    async fn respond(self, request: Request<Incoming>, viewer: Viewer) -> Response<Full<Bytes>> {
         assert!(viewer.address.ip().is_loopback());
         let mut released = self.released.clone();
         match request.uri().path() {

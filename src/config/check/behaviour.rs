@@ -122,6 +122,8 @@ impl Check<'_> {
             key: self.key(raw.key.as_ref(), scope),
             forward: self.forward(raw.forward.as_ref()),
             vary: self.word(raw.vary.as_ref(), &vary_known, Vary::Rfc),
+            cache_groups: on(&raw.cache_groups, true),
+            no_vary_search: on(&raw.no_vary_search, false),
             relaxed: Relaxed {
                 ttl_min_overrides_origin: on(&raw.unsafe_ttl_min_overrides_origin, false),
                 store_set_cookie: on(&raw.unsafe_store_set_cookie, false),

@@ -5,7 +5,9 @@ use hyper_util::rt::TokioExecutor;
 
 use super::*;
 
-async fn http2(viewer: DuplexStream) -> (SendRequest<Empty<Bytes>>, tokio::task::JoinHandle<()>) {
+pub(super) async fn http2(
+    viewer: DuplexStream,
+) -> (SendRequest<Empty<Bytes>>, tokio::task::JoinHandle<()>) {
     let (send, driver) = Builder::new(TokioExecutor::new())
         .handshake(TokioIo::new(viewer))
         .await
@@ -14,13 +16,13 @@ async fn http2(viewer: DuplexStream) -> (SendRequest<Empty<Bytes>>, tokio::task:
     (send, driver)
 }
 
-fn get(path: &str) -> Request<Empty<Bytes>> {
+pub(super) fn get(path: &str) -> Request<Empty<Bytes>> {
     Request::get(format!("http://a{path}"))
         .body(Empty::new())
         .unwrap()
 }
 
-async fn text(response: Response<Incoming>) -> String {
+pub(super) async fn text(response: Response<Incoming>) -> String {
     String::from_utf8(
         response
             .into_body()

@@ -6,6 +6,7 @@
 mod deadlines;
 mod http1;
 mod http2;
+mod interim;
 mod malformed;
 mod retire;
 
@@ -14,13 +15,13 @@ use std::{
     io,
     net::{Ipv4Addr, SocketAddr},
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Mutex},
     task::{Context, Poll},
     time::Duration,
 };
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, header};
+use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body::{Body as _, Frame};
 use http_body_util::{BodyExt, Empty, Full, combinators::UnsyncBoxBody};
 use hyper::body::Incoming;
@@ -32,7 +33,7 @@ use tokio::{
 };
 
 use super::{Bounds, Expected, LiveBounds, Respond, Roll, Viewer, connection, sweep};
-use crate::{policy::Scheme, time::Clock};
+use crate::{policy::Scheme, serve::Interims, time::Clock};
 
 const PIPE: usize = 64 * 1024;
 
@@ -52,6 +53,8 @@ struct Clinic {
     read_later: watch::Sender<Option<usize>>,
     /// Told when somebody waits.
     waiting: Arc<Notify>,
+    /// Where the last request to `/hint` may have interim responses.
+    hinted: Arc<Mutex<Option<Interims>>>,
 }
 
 impl House {
@@ -63,6 +66,7 @@ impl House {
             released: watch::Sender::new(false),
             read_later: watch::Sender::new(None),
             waiting: Arc::default(),
+            hinted: Arc::default(),
         };
         Self {
             roll,
@@ -81,6 +85,7 @@ impl House {
         let viewer = Viewer {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 50_000)),
             scheme: Scheme::Http,
+            interims: None,
         };
         let place = self.roll.admit();
         tokio::spawn(connection(
@@ -148,7 +153,7 @@ fn assert_within(took: Duration, from: u64, to: u64) {
 impl Respond for Clinic {
     type Body = UnsyncBoxBody<Bytes, Infallible>;
 
-    async fn respond(&self, mut request: Request<Incoming>, _: Viewer) -> Response<Self::Body> {
+    async fn respond(self, mut request: Request<Incoming>, viewer: Viewer) -> Response<Self::Body> {
         let text = match request.uri().path() {
             "/hello" => "hello".to_owned(),
             "/wait" => {
@@ -174,7 +179,8 @@ impl Respond for Clinic {
                     .unwrap();
                 format!("{} bytes", body.len())
             }
-            "/read-later" => {
+            path @ ("/read-later" | "/read-later-say-nothing") => {
+                let says = if path == "/read-later" { "already" } else { "" };
                 let told = self.read_later.clone();
                 tokio::spawn(async move {
                     let (mut body, mut bytes) = (request.into_body(), 0);
@@ -192,7 +198,28 @@ impl Respond for Clinic {
                     }
                     told.send_replace(Some(bytes));
                 });
-                "already".to_owned()
+                says.to_owned()
+            }
+            "/hint" => {
+                self.hinted.lock().unwrap().clone_from(&viewer.interims);
+                if let Some(interims) = &viewer.interims {
+                    interims.pass(StatusCode::EARLY_HINTS, &HeaderMap::new());
+                }
+                self.waiting.notify_one();
+                self.released
+                    .subscribe()
+                    .wait_for(|released| *released)
+                    .await
+                    .unwrap();
+                match viewer.interims {
+                    Some(_) => "hinted".to_owned(),
+                    None => "not hinted".to_owned(),
+                }
+            }
+            "/hint-then-panic" => {
+                let interims = viewer.interims.unwrap();
+                interims.pass(StatusCode::EARLY_HINTS, &HeaderMap::new());
+                panic!("as the test wanted")
             }
             "/big" => "x".repeat(1 << 20),
             "/endless" => return Response::new(Endless.boxed_unsync()),

@@ -1,23 +1,22 @@
 //! The seam to the product: an edge made of TOML text, a dialler and a clock.
 
 use std::{
-    convert::Infallible,
     net::SocketAddr,
     path::PathBuf,
     sync::{Arc, Mutex},
 };
 
 use arc_swap::ArcSwap;
-use hyper::{server::conn::http1, service::service_fn};
-use hyper_util::rt::TokioIo;
 use tokio::io::DuplexStream;
 use warmfront::{
     config::{self, Machine},
     flight::Flights,
+    ledger::Ledger,
+    listen::{Bounds, Expected, LiveBounds, Roll, connection, sweep},
     observe::Events,
     origin::{Dial, DialError, Dialling, Io, Origins},
     policy::Scheme,
-    serve::{self, RequestIds, Site, Viewer},
+    serve::{self, Refreshes, RequestIds, Searches, Site, Viewer},
     site::Snapshot,
     store::Store,
     time::Clock,
@@ -51,7 +50,10 @@ impl Edge {
         let edge = serve::Edge {
             site: Arc::new(ArcSwap::from_pointee(site(snapshot, &events))),
             store,
+            ledger: Ledger::default(),
+            searches: Searches::default(),
             flights: Flights::default(),
+            refreshes: Refreshes::default(),
             origins: Origins::new(dial, clock),
             clock,
             events,
@@ -80,20 +82,30 @@ impl Edge {
         Ok(())
     }
 
-    /// Serves a viewer's connection until it closes.
+    /// Serves a viewer's connection until it closes, or is overdue.
+    ///
+    /// It has a sweep of its own, which ends with it: a year without viewers is not swept
+    /// twice a second.
     pub(crate) fn serve(&self, pipe: DuplexStream, address: SocketAddr, scheme: Scheme) {
-        let edge = self.edge.clone();
-        let service = service_fn(move |request| {
-            let answer = serve::respond(&edge, request, Viewer { address, scheme });
-            async { Ok::<_, Infallible>(answer.await) }
-        });
-        let connection = http1::Builder::new()
-            .half_close(false)
-            .serve_connection(TokioIo::new(pipe), service)
-            .with_upgrades();
+        let viewer = Viewer {
+            address,
+            scheme,
+            interims: None,
+        };
+        let roll = Arc::<Roll>::default();
+        let bounds = Arc::new(LiveBounds::new(Bounds::default()));
+        let served = connection(
+            pipe,
+            Expected::Sniff,
+            viewer,
+            self.edge.clone(),
+            roll.admit(),
+        );
         tokio::spawn(async move {
-            // What goes wrong on a connection is seen at its other end.
-            let _ = connection.await;
+            tokio::select! {
+                () = served => {}
+                () = sweep(roll, bounds) => {}
+            }
         });
     }
 }

@@ -1,7 +1,7 @@
 //! Exchanges: scripts of what viewers, the edge and the origin say to each other.
 //!
 //! A script is a rule and the steps that prove it. It runs through the real
-//! edge with hyper on both of its sides, over pipes in memory, with time
+//! edge, from `listen::connection` to `origin`, over pipes in memory, with time
 //! paused; the viewers and the origin are the script's.
 //!
 //! ```text
@@ -55,7 +55,7 @@
 //! | `origin close` · `origin raw  \| …` | closes without an answer, or in the middle of one; sends bytes, and goes on after `\|+` |
 //! | `origin refuse 3` · `origin hang` | the next connections (one, if no number is written) are refused; never open |
 //! | `origin hangup` | closes the kept connections that are idle |
-//! | `expect  200  …` | the viewer's next answer, as it is now; without a body, any whole one |
+//! | `expect  200  …` | the viewer's next answer, as it is now; without a body, any whole one. An interim head is one by itself |
 //! | `expect  \|+ more` · `expect trailers  …` | how its body goes on; how it ends |
 //! | `expect broken` | its body ends too early |
 //! | `expect closed` · `expect pending` | the edge has closed the connection; nothing has come |

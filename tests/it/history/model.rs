@@ -1,7 +1,4 @@
 //! What may be served to whom: the rules, over all that was asked and answered.
-//!
-//! What is excused "for now" is a known shortcoming of the edge, with an exchange of its own
-//! that is marked `[not yet: …]`.
 
 use super::{
     facts::{Fetch, Question, seconds},
@@ -25,25 +22,16 @@ pub(super) struct Model {
     pub(super) unreachable: Option<u64>,
 }
 
-/// How a stored answer may serve.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Serves {
-    /// Fresh, or stale while it is refreshed.
-    ByItself,
-    /// Only because the origin fails.
-    InsteadOfAnError,
-}
-
 impl Model {
     /// "One shared fetch per key": no two requests that could share wait for a head at once.
     ///
     /// Excused are those that gave up following: behind an answer that was not shareable in
     /// the last minute, behind one that is still being read (it may have become stale or too
-    /// large meanwhile), after as long as an answer may take, after four answers of no use.
+    /// large meanwhile), after four answers of no use; and those on the other side of a POST.
     /// Those whom an answer of another variant parted wait apart, those for one variant together.
     pub(super) fn fetched(&self, id: usize) -> Result<(), String> {
         let own = &self.fetches[id];
-        let (asker, now) = (&self.questions[own.asker], own.asked);
+        let asker = &self.questions[own.asker];
         let same = |other: &&Fetch| {
             let question = &self.questions[other.asker];
             question.path == asker.path && question.could_share() && other.whole
@@ -64,20 +52,18 @@ impl Model {
             let until = other.headed.map(|at| at + UNSHARED_MS);
             until >= Some(leader.asked)
         };
-        // Excused, for now: a HEAD that refreshed what was stale, and found that a HEAD's answer
-        // is not to be shared.
-        let headed = |other: &Fetch| {
-            let question = &self.questions[other.asker];
-            question.path == asker.path && question.method == "HEAD" && recent(other)
-        };
+        // Who asks after a change does not wait with those who asked before it.
+        let changed = self.fetches[..id].iter().any(|post| {
+            let question = &self.questions[post.asker];
+            let posted = question.method == "POST" && question.path == asker.path;
+            posted && post.headed >= Some(asker.at.min(theirs.at))
+        });
         let excused = !asker.could_share()
-            || self.fetches.iter().any(headed)
+            || changed
             || !own.whole
             || apart
             || others().any(|other| recent(other) && self.is_remembered(other))
             || others().any(|other| other.headed.is_some() && other.ended.is_none())
-            || now - asker.at >= RESPONSE_TIMEOUT_MS
-            || leader.asked - theirs.at >= RESPONSE_TIMEOUT_MS
             || others()
                 .filter(|other| other.ended >= Some(asker.at))
                 .count()
@@ -119,8 +105,8 @@ impl Model {
         if broke {
             return Err("an answer that broke off before".to_owned());
         }
-        let serves = self.fresh_enough(fetch, now)?;
-        self.survives_posts(question, fetch, serves)?;
+        self.fresh_enough(fetch, now)?;
+        self.survives_posts(question, fetch)?;
         let old = fetch.word.age + seconds(fetch.asked, now);
         let told = self
             .questions
@@ -135,14 +121,14 @@ impl Model {
         }
     }
 
-    /// Errs when `fetch` is too old; how it serves otherwise.
-    fn fresh_enough(&self, fetch: &Fetch, now: u64) -> Result<Serves, String> {
+    /// Errs when `fetch` is too old to serve.
+    fn fresh_enough(&self, fetch: &Fetch, now: u64) -> Result<(), String> {
         let (age, lifetime) = (
             fetch.word.age + seconds(fetch.asked, now),
             self.lifetime(fetch),
         );
         if age < lifetime {
-            return Ok(Serves::ByItself);
+            return Ok(());
         }
         let rules = self.questions[fetch.asker].rules;
         let (stale, strict) = (age - lifetime, fetch.word.is_strict());
@@ -151,7 +137,7 @@ impl Model {
             false => named.unwrap_or(default).min(rules.max),
         };
         if stale < window(fetch.word.while_revalidate, rules.while_revalidate) {
-            return Ok(Serves::ByItself);
+            return Ok(());
         }
         let if_error = window(fetch.word.if_error, rules.if_error);
         let path = self.questions[fetch.asker].path;
@@ -162,7 +148,7 @@ impl Model {
         };
         let fails = self.unreachable == Some(now) || self.fetches.iter().any(failed);
         if if_error > 0 && stale <= if_error && fails {
-            return Ok(Serves::InsteadOfAnError);
+            return Ok(());
         }
         Err(format!(
             "{stale} seconds past its lifetime of {lifetime}, the origin {}",
@@ -170,39 +156,16 @@ impl Model {
         ))
     }
 
-    /// After a successful POST nothing that was stored before it is served.
-    ///
-    /// Excused, for now, is what was in flight at the time: an answer that arrived after the
-    /// POST's, and a stale one that stands in for a failure of what was asked before it.
-    fn survives_posts(
-        &self,
-        question: &Question,
-        fetch: &Fetch,
-        serves: Serves,
-    ) -> Result<(), String> {
-        let path = question.path;
+    /// After a successful POST nothing is served that was asked for before it.
+    fn survives_posts(&self, question: &Question, fetch: &Fetch) -> Result<(), String> {
         let posts = self.questions.iter().filter(|post| {
             let status = post.from.map_or(0, |from| self.fetches[from].status);
-            // Excused, for now, are also those made where nothing was cached.
-            post.rules.caching
-                && post.method == "POST"
-                && post.path == path
-                && (200..400).contains(&status)
+            let posted = post.method == "POST" && post.path == question.path;
+            posted && (200..400).contains(&status)
         });
         for post in posts.filter_map(|post| post.replied) {
-            let before = fetch.ended.is_some_and(|ended| ended < post);
-            let under_way = |other: &Question| {
-                let until = other.replied.unwrap_or(u64::MAX);
-                other.path == path && other.at <= post && post <= until
-            };
-            let fetching = |other: &Fetch| {
-                let until = other.ended.unwrap_or(u64::MAX);
-                self.questions[other.asker].path == path && other.asked <= post && post <= until
-            };
-            let in_flight_then = serves == Serves::InsteadOfAnError
-                && (self.questions.iter().any(under_way) || self.fetches.iter().any(fetching));
-            if before && post < question.at && !in_flight_then {
-                return Err(format!("stored before the POST at {post} ms"));
+            if fetch.asked < post && post < question.at {
+                return Err(format!("asked for before the POST at {post} ms"));
             }
         }
         Ok(())
