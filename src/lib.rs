@@ -11,7 +11,8 @@
 //!  7  app                                            builds everything, reloads, drains
 //!  6  listen  admin                                  the doors
 //!  5  serve                                          a request, from the viewer's message to the answer
-//!  4  config  store  flight  origin  ledger  observe services; each wraps one outside thing
+//!  4  config  store  flight  origin  ledger          services; each wraps one outside thing
+//!     observe  coding
 //!  3  site                                           the compiled configuration
 //!  2  policy                                         what HTTP and CloudFront say to do
 //!  1  fields                                         header grammar
@@ -41,7 +42,7 @@
 //!
 //! * *Policy is a function.* It never reads a clock, awaits, logs, or changes its arguments.
 //! * *One knower each.* Only `listen` and `origin` know sockets, only `config` TOML, only
-//!   `store::memory` moka, only `observe` the names we emit; nothing above `listen` knows
+//!   `store::memory` moka, only `coding` the compressors, only `observe` the names we emit; nothing above `listen` knows
 //!   the version of HTTP beyond a field of the request.
 //! * *A snapshot never changes*, and a request sees exactly one.
 //! * *An object never changes*; a refresh makes a new one that shares the body.
@@ -56,6 +57,7 @@
 pub mod admin;
 pub mod app;
 pub mod cli;
+pub mod coding;
 pub mod config;
 pub mod fields;
 pub mod flight;
