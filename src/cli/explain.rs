@@ -20,6 +20,7 @@ use serde::Serialize;
 use super::{EX_CONFIG, EX_USAGE};
 use crate::{
     config::{self, Colour},
+    fields::encoding::Coding,
     policy::{
         Ask, Rules, Scheme, WhyNot,
         deliver::{self, CacheStatus},
@@ -27,6 +28,7 @@ use crate::{
         intent::{self, Intent},
         key::Part,
         marks::Sequence,
+        recode::{self, Recodable, Wanted, WhyAsIs},
         settle::{self, Settled, Times},
     },
     serve::{self, Viewer},
@@ -365,13 +367,43 @@ fn settled(
                 ttl,
                 ..CacheStatus::forwarded("uri-miss", status)
             };
-            vec![Decision::new("stored", fresh).with(details), says(said)]
+            vec![
+                Decision::new("stored", fresh).with(details),
+                coded(ask, rules, recode::recodable(rules, status, &headers)),
+                says(said),
+            ]
         }
         Settled::PassOn(why) => not_stored(why, status),
         Settled::Refresh(..) | Settled::ServeStale(_) | Settled::AskAnew | Settled::Fail => {
             not_stored(WhyNot::Status, status)
         }
     }
+}
+
+/// Whether viewers get it in another coding than the origin's.
+fn coded(ask: &Ask, rules: &Rules, recodable: Result<Recodable, WhyAsIs>) -> Decision {
+    let response = match recodable {
+        Ok(response) => response,
+        Err(why) => {
+            let answer = format!("no, {}: {}", why.as_str(), why.clause());
+            return Decision::new("compressed", answer);
+        }
+    };
+    let own = response.own.name();
+    let this = match recode::wanted(ask, rules, response) {
+        Wanted::Own => own,
+        Wanted::Decoded => Coding::Identity.name(),
+        Wanted::Best(codings) => codings.preferred(&Coding::ALL).map_or(own, Coding::name),
+    };
+    let answer = match response.own {
+        Coding::Identity => "yes, to br, zstd or gzip, by Accept-Encoding (RFC 9110 §12.5.3)",
+        _ => "by the origin; decoded for viewers that do not accept that",
+    };
+    let details = vec![
+        format!("this viewer gets {this}, if the body is between 1,000 and 10,000,000 bytes"),
+        "Vary: Accept-Encoding, and one object for all codings (RFC 9111 §4.1)".to_owned(),
+    ];
+    Decision::new("compressed", answer).with(details)
 }
 
 fn not_stored(why: WhyNot, status: StatusCode) -> Vec<Decision> {

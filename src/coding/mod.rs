@@ -45,8 +45,16 @@ mod tests {
     }
 
     fn text(bytes: usize) -> Vec<u8> {
-        let line = |n: usize| format!("{{\"id\":{n},\"name\":\"practice {}\"}},\n", n * 7919 % 1000);
-        let mut text: Vec<u8> = (0..).flat_map(|n| line(n).into_bytes()).take(bytes).collect();
+        let line = |n: usize| {
+            format!(
+                "{{\"id\":{n},\"name\":\"practice {}\"}},\n",
+                n * 7919 % 1000
+            )
+        };
+        let mut text: Vec<u8> = (0..)
+            .flat_map(|n| line(n).into_bytes())
+            .take(bytes)
+            .collect();
         text.shrink_to_fit();
         text
     }
@@ -57,7 +65,11 @@ mod tests {
         for coding in [Coding::Br, Coding::Zstd, Coding::Gzip] {
             let coded = coded(coding, &text);
             assert!(coded.len() < text.len() / 4, "{coding:?}: {}", coded.len());
-            assert_eq!(plain(coding, &coded, text.len()).unwrap(), text, "{coding:?}");
+            assert_eq!(
+                plain(coding, &coded, text.len()).unwrap(),
+                text,
+                "{coding:?}"
+            );
         }
     }
 
@@ -105,7 +117,11 @@ mod tests {
                 let seen = plain(coding, &coded[..end], 1 << 20);
                 assert_eq!(seen.unwrap_err(), Unmade::Corrupt, "{coding:?} up to {end}");
             }
-            assert_eq!(plain(coding, &text, 1 << 20), Err(Unmade::Corrupt), "{coding:?}");
+            assert_eq!(
+                plain(coding, &text, 1 << 20),
+                Err(Unmade::Corrupt),
+                "{coding:?}"
+            );
         }
     }
 

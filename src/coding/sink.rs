@@ -41,13 +41,18 @@ impl<'a> Sink<'a> {
             return Err(why);
         }
         let length = self.bytes.len();
-        let wanted = length.checked_add(more).filter(|&sum| sum <= self.bytes_max);
+        let wanted = length
+            .checked_add(more)
+            .filter(|&sum| sum <= self.bytes_max);
         let wanted = wanted.ok_or(Unmade::TooLarge)?;
         let capacity = self.bytes.capacity();
         if wanted <= capacity {
             return Ok(());
         }
-        let grown = wanted.max(2 * capacity).max(FIRST_BYTES).min(self.bytes_max);
+        let grown = wanted
+            .max(2 * capacity)
+            .max(FIRST_BYTES)
+            .min(self.bytes_max);
         if !(self.room)(grown - capacity) {
             return Err(Unmade::NoRoom);
         }

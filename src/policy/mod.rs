@@ -19,6 +19,7 @@
 //! | how is it validated and refreshed? | `validate` | RFC 9111 §4.3, §3.2 |
 //! | the origin answered, or did not: what now? | `settle` | RFC 9111 §4.2.4, §4.3.3 |
 //! | does the viewer's own condition hold? | `precondition` | RFC 9110 §13 |
+//! | in which coding does the viewer get it? | `recode` | RFC 9110 §8.4, §12.5.3 |
 //! | which bytes of it does the viewer want? | `slice` | RFC 9110 §14 |
 //! | what goes to the origin? | `forward` | CloudFront origin request policy |
 //! | try again? | `failover` | CloudFront origin timeouts |
@@ -45,6 +46,7 @@ pub mod lifetime;
 pub mod marks;
 pub mod pattern;
 pub mod precondition;
+pub mod recode;
 pub mod reuse;
 pub mod search;
 pub mod settle;
@@ -143,6 +145,8 @@ pub struct Rules {
     pub cache_groups: bool,
     /// Whether `No-Vary-Search` counts (draft-ietf-httpbis-no-vary-search).
     pub no_vary_search: bool,
+    /// Whether viewers get stored answers in the coding that they accept.
+    pub compress: bool,
     /// Loud relaxations; all off unless an operator wrote them down.
     pub relaxed: Relaxed,
 }
@@ -344,6 +348,7 @@ pub(crate) mod tests {
             vary: Vary::Rfc,
             cache_groups: true,
             no_vary_search: false,
+            compress: true,
             relaxed: Relaxed::default(),
         }
     }

@@ -7,6 +7,7 @@ use super::{
     control::Control,
     lifetime::{self, Lifetime, Source},
     marks::{Marks, Sequence},
+    recode::{self, Recodable},
     reuse::{self, Standing},
     search::Search,
     storable, validate,
@@ -29,6 +30,8 @@ pub struct Meta {
     pub strict: bool,
     /// What it varies by.
     pub varying: Option<Box<Varying>>,
+    /// How it came, where there may be other codings of it.
+    pub recodable: Option<Recodable>,
     /// Which other queries it answers.
     pub search: Option<Box<Search>>,
     /// What it can be invalidated by.
@@ -94,7 +97,7 @@ pub fn answered(
                 return Settled::AskAnew;
             }
             let merged = validate::merged(stored.headers, headers);
-            let meta = meta(ask, rules, stored.meta.status, &merged, times);
+            let meta = refreshed(ask, rules, stored.meta, headers, &merged, times);
             return Settled::Refresh(merged, meta);
         }
         // "if a cache receives a 5xx (Server Error) response while attempting to validate a
@@ -127,6 +130,27 @@ fn stale_if_error(meta: &Meta, now: Timestamp) -> Option<Standing> {
     let within = -standing.ttl <= i64::from(meta.lifetime.if_error);
     // A response that had to be validated though fresh is not stale, yet as unusable.
     (within && meta.lifetime.if_error > 0).then_some(standing)
+}
+
+/// What would be remembered of the stored response that `old` is of, when `fresh` confirmed it
+/// and made its fields `merged`; or why it is not stored any more.
+pub fn refreshed(
+    ask: &Ask,
+    rules: &Rules,
+    old: &Meta,
+    fresh: &HeaderMap,
+    merged: &HeaderMap,
+    times: Times,
+) -> Result<Meta, WhyNot> {
+    let mut meta = meta(ask, rules, old.status, merged, times)?;
+    // What is stored names Accept-Encoding by our own hand; the origin's word is the older one
+    // where it does not say it anew.
+    if let (Some(now), Some(then)) = (&mut meta.recodable, old.recodable)
+        && !fresh.contains_key(header::VARY)
+    {
+        now.negotiated = then.negotiated;
+    }
+    Ok(meta)
 }
 
 /// What would be remembered of the response, or why it is not stored.
@@ -163,7 +187,8 @@ pub fn meta(
         || directives.proxy_revalidate
         || directives.s_maxage.is_some()
         || lifetime.always_validate;
-    let varying = Varying::of(headers, ask, rules).map_err(|_| WhyNot::VaryStar)?;
+    let recodable = recode::recodable(rules, status, headers);
+    let varying = Varying::of(headers, ask, rules, recodable).map_err(|_| WhyNot::VaryStar)?;
     Ok(Meta {
         status,
         received: times.received,
@@ -171,6 +196,7 @@ pub fn meta(
         lifetime,
         strict,
         varying,
+        recodable: recodable.ok(),
         search: Search::of(ask, rules, headers),
         marks: Marks::of(ask, rules, headers),
         born: times.born,

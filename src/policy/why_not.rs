@@ -23,6 +23,8 @@ pub enum WhyNot {
     Status,
     /// Its status asks for credentials.
     AsksForCredentials,
+    /// 406: it says that the fields of this one request could not be met.
+    NotAcceptable,
     /// `must-understand` with a status we do not.
     NotUnderstood,
     /// Nobody named a lifetime.
@@ -55,6 +57,7 @@ impl WhyNot {
             Self::VaryRefused => "vary-refused",
             Self::Status => "status",
             Self::AsksForCredentials => "asks-for-credentials",
+            Self::NotAcceptable => "not-acceptable",
             Self::NotUnderstood => "must-understand",
             Self::NoLifetime => "no-lifetime",
             Self::NeverFresh => "never-fresh",
@@ -79,6 +82,7 @@ impl WhyNot {
             Self::VaryRefused => "vary = \"refuse\": it varies by a field outside the key",
             Self::Status => "RFC 9111 §3: \"the response status code is final\", and complete",
             Self::AsksForCredentials => "an answer that asks for credentials is never shared",
+            Self::NotAcceptable => "RFC 9110 §15.5.7: 406 is about one request's own fields",
             Self::NotUnderstood => "RFC 9111 §5.2.2.3: must-understand, and the status is unknown",
             Self::NoLifetime => "RFC 9111 §3: no explicit lifetime, and ttl.default is 0s",
             Self::NeverFresh => "RFC 9111 §4.2: stale on arrival, without a validator",

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use super::{
     Interims, ReplyBody, Way,
     led::{self, Led, Passing, passing_on},
-    synth,
+    recode, synth,
 };
 use crate::{
     flight::Lease,
@@ -75,12 +75,17 @@ impl Errand {
     /// Runs it in a task of its own and answers the viewer with what it brings. Dropping
     /// the future leaves the task alone.
     pub(super) async fn lead(mut self, lease: Option<Lease<Arrival>>) -> Response<ReplyBody> {
-        let (way, fwd) = (self.way.clone(), self.fwd);
+        let (way, key, fwd) = (self.way.clone(), self.key, self.fwd);
         self.interims = way.interims.clone();
         let (report, led) = oneshot::channel();
         tokio::spawn(self.run(lease, Some(report)));
         match led.await {
-            Ok(led) => led::answer(&way, fwd, led),
+            Ok(led) => {
+                if let Led::Refreshed(object) | Led::Stale(object, _) = &led {
+                    recode::ready(&way, key, object).await;
+                }
+                led::answer(&way, fwd, led)
+            }
             // The task panicked, or the worker is shutting down.
             Err(_) => synth::broke(&way, fwd),
         }
@@ -243,32 +248,43 @@ impl Errand {
         if let Some(reader) = reader {
             told.report(Led::Filling(reader, kept_back));
         }
-        self.pour(body, &fill, writer).await;
+        let kept = self.pour(body, &fill, writer).await;
         // Only now the flight ends: whoever looks next finds what was kept.
         told.land();
+        if let Some((key, object)) = kept {
+            recode::filled(way, key, &object).await;
+        }
     }
 
     /// A fill for an answer with `headers`, and the fields of it that are not stored.
     fn open(&self, meta: Meta, headers: &HeaderMap) -> (Fill, Writer, HeaderMap) {
         let (store, rules) = (&self.way.edge.store, self.way.rules());
         let kept_back = deliver::kept_back(headers, rules);
-        let headers = deliver::as_stored(headers, rules, meta.received);
+        let headers = deliver::as_stored(headers, rules, meta.received, meta.recodable);
         let (fill, writer) = Fill::new(meta, headers, store.charge(0), store.clone());
         (fill, writer, kept_back)
     }
 
-    /// Reads `body` to its end, and keeps the answer if it may be.
-    async fn pour(&self, body: Received, fill: &Fill, writer: Writer) {
+    /// Reads `body` to its end, and keeps the answer if it may be; what was kept.
+    async fn pour(
+        &self,
+        body: Received,
+        fill: &Fill,
+        writer: Writer,
+    ) -> Option<(Key, Arc<Object>)> {
         let edge = &self.way.edge;
-        if let Some(parts) = read(&self.way, body, writer).await {
-            if edge.covers(fill.meta()) {
-                return edge.events.not_stored(WhyNot::Invalidated.as_str());
-            }
-            let head = (fill.meta().clone(), fill.headers());
-            let key = self.store_key(fill.meta());
-            let kept = edge.store.keep(key, head, &parts, edge.clock.now());
-            if let Err(unkept) = kept {
+        let parts = read(&self.way, body, writer).await?;
+        if edge.covers(fill.meta()) {
+            edge.events.not_stored(WhyNot::Invalidated.as_str());
+            return None;
+        }
+        let head = (fill.meta().clone(), fill.headers());
+        let key = self.store_key(fill.meta());
+        match edge.store.keep(key, head, &parts, edge.clock.now()) {
+            Ok(object) => Some((key, object)),
+            Err(unkept) => {
                 edge.events.not_stored(why_unkept(unkept).as_str());
+                None
             }
         }
     }
@@ -321,7 +337,8 @@ impl Errand {
         told: &mut Told,
     ) {
         let (edge, way) = (&self.way.edge, &*self.way);
-        let headers = deliver::as_stored(&headers, way.rules(), times.received);
+        let recodable = meta.as_ref().ok().and_then(|meta| meta.recodable);
+        let headers = deliver::as_stored(&headers, way.rules(), times.received, recodable);
         let kept = meta.and_then(|meta| {
             let shareable = reuse::shared(&meta, &way.ask, way.rules(), times.received);
             let key = self.store_key(&meta);

@@ -19,6 +19,8 @@ use arc_swap::ArcSwap;
 use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 
+use recode::{Chosen, Missing};
+
 use crate::{
     flight::Flights,
     ledger::Ledger,
@@ -43,6 +45,7 @@ mod led;
 mod miss;
 mod part;
 mod pass;
+mod recode;
 mod reply;
 mod request_id;
 mod searches;
@@ -53,6 +56,7 @@ pub use ask::{Malformed, URL_BYTES_MAX, checked};
 pub use errand::Arrival;
 pub use interim::{Interims, TakeInterim};
 pub use miss::{REFRESHES_MAX, Refreshes};
+pub use recode::{RECODINGS_MAX, Recoder};
 pub use reply::{BrokenBody, ReplyBody};
 pub use request_id::RequestIds;
 pub use searches::Searches;
@@ -83,6 +87,8 @@ pub struct Edge {
     pub origins: Origins,
     /// Room for background refreshes, of this worker.
     pub refreshes: Refreshes,
+    /// Room for the coding of bodies, of this worker.
+    pub recoder: Recoder,
     /// The time.
     pub clock: Clock,
     /// What is counted and logged.
@@ -154,6 +160,12 @@ impl Way {
             .count(result);
     }
 
+    /// Counts `bytes` that a coding spared the viewer.
+    fn saved(&self, bytes: usize) {
+        let meters = self.site.meters.behaviour(self.route.behaviour().index);
+        meters.saved_bytes.more(bytes as u64);
+    }
+
     fn meter(&self) -> reply::Meter {
         let behaviour = self.route.behaviour().index;
         reply::Meter {
@@ -193,22 +205,47 @@ pub fn respond(edge: &Arc<Edge>, request: Request<Incoming>, mut viewer: Viewer)
     };
     let found = way.find(key);
     if let Found::Object(object) = &found {
-        match reuse::reuse(&object.meta, &way.ask, way.rules(), now) {
-            Reuse::Serve(standing) => {
+        let reuse = reuse::reuse(&object.meta, &way.ask, way.rules(), now);
+        let chosen = Chosen::of(&way, object);
+        match (reuse, chosen.missing) {
+            (Reuse::Validate(_), _) => {}
+            (_, Some(Missing::Decoded | Missing::Undecodable)) => {
+                let object = object.clone();
+                return Responding::later(decoded(way, key, object, reuse));
+            }
+            (Reuse::Serve(standing), missing) => {
+                if let Some(Missing::Better(coding)) = missing {
+                    recode::begin(&way, key, object, coding);
+                }
                 // Moved, since the first clone of a value allocates.
                 let nothing = HeaderValue::from_static("");
                 let request_id = std::mem::replace(&mut way.request_id, nothing);
-                return hit::hit(&way, request_id, object, standing).into();
+                return hit::hit(&way, request_id, object, chosen, standing).into();
             }
-            Reuse::ServeAndRefresh(standing) => {
-                let answer = hit::hit(&way, way.request_id.clone(), object, standing);
+            (Reuse::ServeAndRefresh(standing), _) => {
+                let answer = hit::hit(&way, way.request_id.clone(), object, chosen, standing);
                 miss::refresh(way, key, object.clone());
                 return answer.into();
             }
-            Reuse::Validate(_) => {}
         }
     }
     Responding::later(miss::miss(way, key, found))
+}
+
+/// Answers from `object`, once it is decoded for a viewer that does not accept its coding; by
+/// the origin where it cannot be.
+async fn decoded(way: Way, key: Key, object: Arc<Object>, reuse: Reuse) -> Response<ReplyBody> {
+    recode::ready(&way, key, &object).await;
+    let chosen = Chosen::of(&way, &object);
+    let (Reuse::Serve(standing) | Reuse::ServeAndRefresh(standing), None) = (reuse, chosen.missing)
+    else {
+        return pass::for_coding(way).await;
+    };
+    let answer = hit::hit(&way, way.request_id.clone(), &object, chosen, standing);
+    if matches!(reuse, Reuse::ServeAndRefresh(_)) {
+        miss::refresh(way, key, object);
+    }
+    answer
 }
 
 /// An answer on its way: at hand for a hit, otherwise a future on the heap, so that a

@@ -6,6 +6,7 @@
 
 mod admin;
 mod alloc;
+mod compress;
 mod config;
 mod daemon;
 mod demo;
