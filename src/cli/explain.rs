@@ -324,10 +324,10 @@ fn settled(
     headers: &HeaderMap,
 ) -> Vec<Decision> {
     if purpose != Purpose::Fill {
-        return vec![Decision::new(
-            "stored",
-            "no: the request is not for the cache",
-        )];
+        return vec![
+            Decision::new("stored", "no: the request is not for the cache"),
+            Decision::new("compressed", ONLY_STORED),
+        ];
     }
     let now = ask.at;
     let times = Times {
@@ -396,12 +396,14 @@ fn coded(ask: &Ask, rules: &Rules, recodable: Result<Recodable, WhyAsIs>) -> Dec
         Wanted::Best(codings) => codings.preferred(&Coding::ALL).map_or(own, Coding::name),
     };
     let answer = match response.own {
-        Coding::Identity => "yes, to br, zstd or gzip, by Accept-Encoding (RFC 9110 §12.5.3)",
+        Coding::Identity => {
+            "yes, by Accept-Encoding (RFC 9110 §12.5.3), from 1,000 to 10,000,000 bytes"
+        }
         _ => "by the origin; decoded for viewers that do not accept that",
     };
     let details = vec![
-        format!("this viewer gets {this}, if the body is between 1,000 and 10,000,000 bytes"),
-        "Vary: Accept-Encoding, and one object for all codings (RFC 9111 §4.1)".to_owned(),
+        format!("this viewer gets {this}, once that is made"),
+        "one object for all codings, with Vary: Accept-Encoding".to_owned(),
     ];
     Decision::new("compressed", answer).with(details)
 }
@@ -409,8 +411,15 @@ fn coded(ask: &Ask, rules: &Rules, recodable: Result<Recodable, WhyAsIs>) -> Dec
 fn not_stored(why: WhyNot, status: StatusCode) -> Vec<Decision> {
     let answer = format!("no, {}: {}", why.as_str(), why.clause());
     let said = CacheStatus::forwarded("uri-miss", status).unstored(why);
-    vec![Decision::new("stored", answer), says(said)]
+    vec![
+        Decision::new("stored", answer),
+        Decision::new("compressed", ONLY_STORED),
+        says(said),
+    ]
 }
+
+/// What is passed on may hold one viewer's secrets beside another's input.
+const ONLY_STORED: &str = "no: only stored answers are";
 
 fn says(status: CacheStatus) -> Decision {
     Decision::new(
