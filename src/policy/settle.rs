@@ -132,20 +132,21 @@ fn stale_if_error(meta: &Meta, now: Timestamp) -> Option<Standing> {
     (within && meta.lifetime.if_error > 0).then_some(standing)
 }
 
-/// What would be remembered of the stored response that `old` is of, when `fresh` confirmed it
-/// and made its fields `merged`; or why it is not stored any more.
+/// What would be remembered of the stored response that `stored` is of, when `fresh` confirmed
+/// it and made its fields `merged`; or why it is no longer stored.
 pub fn refreshed(
     ask: &Ask,
     rules: &Rules,
-    old: &Meta,
+    stored: &Meta,
     fresh: &HeaderMap,
     merged: &HeaderMap,
     times: Times,
 ) -> Result<Meta, WhyNot> {
-    let mut meta = meta(ask, rules, old.status, merged, times)?;
+    let marks = stored.marks.refreshed(ask, rules, merged);
+    let mut meta = remembered(ask, rules, (stored.status, merged), times, marks)?;
     // What is stored names Accept-Encoding by our own hand; the origin's word is the older one
     // where it does not say it anew.
-    if let (Some(now), Some(then)) = (&mut meta.recodable, old.recodable)
+    if let (Some(now), Some(then)) = (&mut meta.recodable, stored.recodable)
         && !fresh.contains_key(header::VARY)
     {
         now.negotiated = then.negotiated;
@@ -160,6 +161,17 @@ pub fn meta(
     status: StatusCode,
     headers: &HeaderMap,
     times: Times,
+) -> Result<Meta, WhyNot> {
+    let marks = Marks::of(ask, rules, headers);
+    remembered(ask, rules, (status, headers), times, marks)
+}
+
+fn remembered(
+    ask: &Ask,
+    rules: &Rules,
+    (status, headers): (StatusCode, &HeaderMap),
+    times: Times,
+    marks: Result<Marks, WhyNot>,
 ) -> Result<Meta, WhyNot> {
     let control = Control::of(headers, rules);
     let directives = &control.directives;
@@ -198,7 +210,7 @@ pub fn meta(
         varying,
         recodable: recodable.ok(),
         search: Search::of(ask, rules, headers),
-        marks: Marks::of(ask, rules, headers),
+        marks: marks?,
         born: times.born,
     })
 }

@@ -18,7 +18,7 @@ use crate::{
     policy::{
         Key, Meta,
         deliver::{CacheStatus, Outcome},
-        marks,
+        marks::Marks,
         reuse::{self, Reuse},
         storable, variant,
     },
@@ -150,7 +150,7 @@ fn flight(way: &Way, key: Key) -> Key {
     let newer = way
         .edge
         .ledger
-        .latest(|| marks::target(&way.ask, way.rules()));
+        .latest(|| Marks::asked(&way.ask, way.rules()));
     let key = key.among(u128::from(newer.0) << 64);
     if storable::credentialed(&way.ask, way.rules()) {
         key.among(CREDENTIALED)
@@ -238,6 +238,9 @@ async fn fresh(way: &Way, key: Key, found: &Found) -> Option<Response<ReplyBody>
     match reuse::reuse(&object.meta, &way.ask, way.rules(), way.edge.clock.now()) {
         Reuse::Serve(standing) => {
             recode::ready(way, key, object).await;
+            if way.edge.ended(object) {
+                return None;
+            }
             let (request_id, chosen) = (way.request_id.clone(), Chosen::of(way, object));
             Some(hit::hit(way, request_id, object, chosen, standing))
         }
@@ -290,7 +293,7 @@ fn follow(
             let chosen = Chosen::of(way, &object);
             Some(hit::stored(way, &object, chosen, age, Outcome::Hit, status))
         }
-        Arrival::Stale(object) if !way.edge.covers(&object.meta) => {
+        Arrival::Stale(object) if !way.edge.ended(&object) => {
             let varying = object.meta.varying.as_ref();
             varying
                 .is_none_or(|varying| varying.matches(&way.ask, way.rules()))
