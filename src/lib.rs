@@ -13,6 +13,9 @@
 //!  5  serve                                          a request, from the viewer's message to the answer
 //!  4  config  store  flight  origin  ledger          services; each wraps one outside thing
 //!     observe  coding
+//!  5  serve  invalidate                              a request, from the viewer's message to the answer;
+//!                                                    what ends answers before their time
+//!  4  config  store  flight  origin  ledger  observe services; each wraps one outside thing
 //!  3  site                                           the compiled configuration
 //!  2  policy                                         what HTTP and CloudFront say to do
 //!  1  fields                                         header grammar
@@ -61,6 +64,7 @@ pub mod coding;
 pub mod config;
 pub mod fields;
 pub mod flight;
+pub mod invalidate;
 pub mod ledger;
 pub mod listen;
 pub mod observe;

@@ -25,6 +25,7 @@ pub(super) fn hit(
     way.count(if standing.ttl > 0 {
         CacheResult::Hit
     } else {
+        // Its viewer said that it takes what is stale.
         CacheResult::Stale
     });
     reported(
@@ -38,6 +39,22 @@ pub(super) fn hit(
             request_id,
         },
     )
+}
+
+/// Answers with what was `chosen` of `object`, which is stale or softly invalidated, while it
+/// is refreshed.
+pub(super) fn stale(
+    way: &Way,
+    object: &Object,
+    chosen: Chosen<'_>,
+    standing: Standing,
+) -> Response<ReplyBody> {
+    way.count(CacheResult::Stale);
+    let status = CacheStatus {
+        detail: object.is_softened().then_some("invalidated"),
+        ..CacheStatus::hit(standing)
+    };
+    stored(way, object, chosen, standing.age, Outcome::Hit, status)
 }
 
 /// Answers with what was `chosen` of `object` whatever led to it, and says so.

@@ -8,6 +8,7 @@
 //! goes on, a passing one is cancelled.
 
 use std::{
+    cell::Cell,
     future::Future,
     net::SocketAddr,
     pin::Pin,
@@ -34,7 +35,7 @@ use crate::{
     },
     site::{Route, Routed, Snapshot},
     store::{Found, Object, Store},
-    time::Clock,
+    time::{Clock, Timestamp},
 };
 
 mod ask;
@@ -104,25 +105,14 @@ impl Edge {
         self.ledger.covers(&meta.marks, meta.born).is_some()
     }
 
-    /// Whether a stored answer was invalidated since it was asked for, in whatever way.
-    fn ended(&self, object: &Object) -> bool {
-        !self.may_use(object, self.ledger.head()) || object.is_softened()
+    /// What a stored answer is by all that was invalidated up to `head`.
+    fn judged(&self, object: &Object, head: Sequence) -> Option<Mode> {
+        object.judge(head, |marks, since| self.ledger.covers(marks, since))
     }
 
-    /// Whether `object` may be used in any way, as far as invalidations up to `head` tell. One
-    /// comparison when nothing was invalidated since somebody last looked.
-    fn may_use(&self, object: &Object, head: Sequence) -> bool {
-        let judged = object.judged();
-        if judged >= head {
-            return true;
-        }
-        match self.ledger.covers(&object.meta.marks, judged) {
-            Some(Mode::Hard) => false,
-            found => {
-                object.judge(head, found);
-                true
-            }
-        }
+    /// Whether a stored answer was invalidated since it was asked for, in whatever way.
+    fn ended(&self, object: &Object) -> bool {
+        self.judged(object, self.ledger.head()).is_some()
     }
 }
 
@@ -154,13 +144,34 @@ impl Way {
         &self.route.behaviour().rules
     }
 
+    /// What the store has for this request; what was invalidated hard is as if it were not
+    /// there.
     fn find(&self, key: Key) -> Found {
         let head = self.edge.ledger.head();
-        self.edge.store.find(key, |object| {
+        let others = Cell::new(false);
+        let found = self.edge.store.find(key, |object| {
+            if self.edge.judged(object, head) == Some(Mode::Hard) {
+                return false;
+            }
             let varying = object.meta.varying.as_ref();
-            varying.is_none_or(|varying| varying.matches(&self.ask, self.rules()))
-                && self.edge.may_use(object, head)
-        })
+            let ours = varying.is_none_or(|varying| varying.matches(&self.ask, self.rules()));
+            others.set(others.get() | !ours);
+            ours
+        });
+        match found {
+            Found::OtherVariants if !others.get() => Found::Nothing,
+            found => found,
+        }
+    }
+
+    /// What to do with `object`, which [`Way::find`] found.
+    fn reuse(&self, object: &Object, now: Timestamp) -> Reuse {
+        let decided = reuse::reuse(&object.meta, &self.ask, self.rules(), now);
+        if object.is_softened() {
+            reuse::softened(decided, &object.meta)
+        } else {
+            decided
+        }
     }
 
     fn count(&self, result: CacheResult) {
@@ -215,13 +226,13 @@ pub fn respond(edge: &Arc<Edge>, request: Request<Incoming>, mut viewer: Viewer)
     };
     let found = way.find(key);
     if let Found::Object(object) = &found {
-        let reuse = reuse::reuse(&object.meta, &way.ask, way.rules(), now);
+        let reuse = way.reuse(object, now);
         let chosen = Chosen::of(&way, object);
         match (reuse, chosen.missing) {
             (Reuse::Validate(_), _) => {}
             (_, Some(Missing::Decoded | Missing::Undecodable)) => {
                 let object = object.clone();
-                return Responding::later(decoded(way, key, object, reuse));
+                return Responding::later(decoded(way, key, object));
             }
             (Reuse::Serve(standing), missing) => {
                 if let Some(Missing::Better(coding)) = missing {
@@ -233,7 +244,7 @@ pub fn respond(edge: &Arc<Edge>, request: Request<Incoming>, mut viewer: Viewer)
                 return hit::hit(&way, request_id, object, chosen, standing).into();
             }
             (Reuse::ServeAndRefresh(standing), _) => {
-                let answer = hit::hit(&way, way.request_id.clone(), object, chosen, standing);
+                let answer = hit::stale(&way, object, chosen, standing);
                 miss::refresh(way, key, object.clone());
                 return answer.into();
             }
@@ -244,23 +255,29 @@ pub fn respond(edge: &Arc<Edge>, request: Request<Incoming>, mut viewer: Viewer)
 
 /// Answers from `object`, once it is decoded for a viewer that does not accept its coding; by
 /// the origin where it cannot be.
-async fn decoded(way: Way, key: Key, object: Arc<Object>, reuse: Reuse) -> Response<ReplyBody> {
+async fn decoded(way: Way, key: Key, object: Arc<Object>) -> Response<ReplyBody> {
     recode::ready(&way, key, &object).await;
-    if way.edge.ended(&object) {
-        // It was invalidated meanwhile.
-        let found = way.find(key);
-        return miss::miss(way, key, found).await;
-    }
-    let chosen = Chosen::of(&way, &object);
-    let (Reuse::Serve(standing) | Reuse::ServeAndRefresh(standing), None) = (reuse, chosen.missing)
-    else {
-        return pass::for_coding(way).await;
+    // It may have been replaced or invalidated meanwhile.
+    let found = way.find(key);
+    let reuse = match &found {
+        Found::Object(current) if Arc::ptr_eq(current, &object) => {
+            way.reuse(&object, way.edge.clock.now())
+        }
+        _ => return miss::miss(way, key, found).await,
     };
-    let answer = hit::hit(&way, way.request_id.clone(), &object, chosen, standing);
-    if matches!(reuse, Reuse::ServeAndRefresh(_)) {
-        miss::refresh(way, key, object);
+    let chosen = Chosen::of(&way, &object);
+    match (reuse, chosen.missing) {
+        (Reuse::Validate(_), _) => miss::miss(way, key, found).await,
+        (_, Some(_)) => pass::for_coding(way).await,
+        (Reuse::Serve(standing), None) => {
+            hit::hit(&way, way.request_id.clone(), &object, chosen, standing)
+        }
+        (Reuse::ServeAndRefresh(standing), None) => {
+            let answer = hit::stale(&way, &object, chosen, standing);
+            miss::refresh(way, key, object);
+            answer
+        }
     }
-    answer
 }
 
 /// An answer on its way: at hand for a hit, otherwise a future on the heap, so that a

@@ -24,6 +24,7 @@ use crate::{
         forward::{self, Purpose},
         intent::{self, Intent, WhyPass},
         marks::{self, Mark, Mode},
+        recode,
         selector::Selector,
         settle::{self, Settled, Times},
         unsafe_method, validate,
@@ -153,7 +154,9 @@ pub(super) async fn for_coding(way: Way) -> Response<ReplyBody> {
     };
     way.count(CacheResult::Pass);
     let status = fetched.head.status;
-    let headers = deliver::end_to_end(fetched.head.headers, fetched.head.version);
+    let mut headers = deliver::end_to_end(fetched.head.headers, fetched.head.version);
+    // As every other answer to this page says.
+    recode::vary(&mut headers);
     let said = CacheStatus {
         detail: Some("undecodable"),
         ..CacheStatus::forwarded(fwd, status)

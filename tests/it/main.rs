@@ -15,6 +15,7 @@ mod explain;
 mod floors;
 mod harness;
 mod history;
+mod ledger;
 mod origin;
 mod properties;
 mod reload;
