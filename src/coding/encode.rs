@@ -9,19 +9,20 @@ use zstd::stream::write::Encoder;
 use super::{Sink, Unmade};
 use crate::fields::encoding::Coding;
 
-/// Brotli's quality, of 0 to 11: 5 is the last that is not several times slower than gzip.
+/// Brotli's quality, of 0 to 11: a tenth smaller than 4, at half its speed.
 const BR_QUALITY: i32 = 5;
-/// zstd's level, of 1 to 22; its window is 2 MiB, within the 8 MiB that every viewer must be
-/// able to hold (RFC 9659).
-const ZSTD_LEVEL: i32 = 3;
+/// zstd's level, of 1 to 22: 3 is no smaller than 1 on the answers of an API, 6 is by a tenth.
+/// Its window is 2 MiB, within the 8 MiB that every viewer must be able to hold (RFC 9659).
+const ZSTD_LEVEL: i32 = 6;
 /// gzip's level, of 1 to 9: what everybody uses.
 const GZIP_LEVEL: u32 = 6;
 
 /// What the brotli encoder hands on at a time, in bytes.
 const BR_BUFFER_BYTES: usize = 16 << 10;
 
-/// The windows that brotli may have, as powers of two (RFC 7932 §9.1).
-const BR_WINDOW: std::ops::RangeInclusive<u32> = 10..=22;
+/// The windows that brotli gets, as powers of two. RFC 7932 §9.1 has some from 10, but up to
+/// 16 the encoder takes another way at this quality, thirty times slower for three per cent.
+const BR_WINDOW: std::ops::RangeInclusive<u32> = 17..=22;
 
 /// `body` in `coding`; the same bytes each time.
 pub fn encode(coding: Coding, body: &[u8], mut sink: Sink<'_>) -> Result<Vec<u8>, Unmade> {

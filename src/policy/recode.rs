@@ -27,7 +27,7 @@ use crate::fields::{
 pub const BODY_BYTES_MIN: u64 = 1_000;
 
 /// The largest body that is compressed or decoded, in bytes (CloudFront: 10,000,000 bytes).
-/// It bounds what one piece of work takes: a quarter of a second for brotli.
+/// It bounds what one piece of work takes: half a second for brotli.
 pub const BODY_BYTES_MAX: u64 = 10_000_000;
 
 /// How many times larger than its coding a body may be. Pages of equal rows reach fifty; a

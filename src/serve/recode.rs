@@ -30,7 +30,7 @@ use crate::{
     store::{Claim, Head, Object, Recoded, Store},
 };
 
-/// The largest body that is coded where it was asked for, in bytes: less than a millisecond of
+/// The largest body that is coded where it was asked for, in bytes: half a millisecond of
 /// brotli.
 const CODED_HERE_BYTES_MAX: usize = 32 << 10;
 
@@ -38,18 +38,27 @@ const CODED_HERE_BYTES_MAX: usize = 32 << 10;
 /// most ([`recode::DECODED_BYTES_FREE`]), which takes gzip two milliseconds.
 const DECODED_HERE_BYTES_MAX: usize = 8 << 10;
 
-/// How many bodies of one worker are coded on threads apart at a time. Each takes at most the
-/// body, which is stored, its coding, which is on the store's account, and what the coder
-/// needs: 20 MiB for brotli.
-pub const RECODINGS_MAX: usize = 2;
+/// How many bodies of one worker are encoded on a thread apart at a time, and how many are
+/// decoded. Half of the processors' time is left to those who serve when all workers encode.
+/// Each takes the body, which is stored, its coding, which is on the store's account, and what
+/// the coder needs: at most 20 MiB for brotli.
+pub const RECODINGS_MAX: usize = 1;
 
 /// Room for the coding of bodies, of this worker; clones share it.
 #[derive(Clone, Debug)]
-pub struct Recoder(Arc<Semaphore>);
+pub struct Recoder {
+    encoding: Arc<Semaphore>,
+    /// Apart, since somebody waits for these.
+    decoding: Arc<Semaphore>,
+}
 
 impl Default for Recoder {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(RECODINGS_MAX)))
+        let room = || Arc::new(Semaphore::new(RECODINGS_MAX));
+        Self {
+            encoding: room(),
+            decoding: room(),
+        }
     }
 }
 
@@ -248,11 +257,14 @@ async fn make(work: Work, claim: Claim) {
     if bytes <= here_max {
         return work.done(claim);
     }
-    let room = work.recoder.0.clone();
-    // For a decoded body somebody waits; for the others, a later hit asks again.
+    let Recoder {
+        encoding: room,
+        decoding: waited,
+    } = work.recoder.clone();
     let room = if decoding {
-        room.acquire_owned().await.ok()
+        waited.acquire_owned().await.ok()
     } else {
+        // A later hit asks again.
         room.try_acquire_owned().ok()
     };
     let Some(room) = room else {

@@ -194,3 +194,150 @@ impl Recoding {
         (fixed + object::head_bytes(headers) + body_bytes) as u64
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::task::yield_now;
+
+    use super::*;
+    use crate::{
+        policy::{
+            Key,
+            marks::Sequence,
+            settle::{self, Times},
+            tests::{NOW, ask, fields, rules},
+        },
+        store::{Found, Store, Unkept},
+    };
+
+    fn keep(store: &Store, key: u128, bytes: usize) -> Result<Arc<Object>, Unkept> {
+        let headers = fields(&[
+            ("cache-control", "max-age=60"),
+            ("content-type", "text/plain"),
+            ("etag", "\"1\""),
+        ]);
+        let times = Times {
+            asked: NOW,
+            received: NOW,
+            born: Sequence::default(),
+        };
+        let meta = settle::meta(&ask("/a"), &rules(), StatusCode::OK, &headers, times).unwrap();
+        let body = Bytes::from(vec![b'x'; bytes]);
+        store.keep(Key(key), (meta, &headers), &[body], NOW)
+    }
+
+    fn find(object: &Object, coding: Coding) -> Recoded<'_> {
+        object.recodings.as_ref().unwrap().find(coding)
+    }
+
+    #[test]
+    fn a_coding_is_claimed_once_and_found_by_all() {
+        let store = Store::new(1 << 20, 1 << 16);
+        let object = keep(&store, 1, 2_000).unwrap();
+        assert!(matches!(find(&object, Coding::Br), Recoded::NotYet));
+        let claim = Claim::take(&object, Coding::Br).unwrap();
+        assert!(Claim::take(&object, Coding::Br).is_none());
+        assert!(store.recoded(Key(1), claim, b"coded"));
+        let Recoded::Made(made) = find(&object, Coding::Br) else {
+            panic!("not found")
+        };
+        assert_eq!(made.body, "coded");
+        assert_eq!(made.head.get(&http::header::ETAG), Some(&b"W/\"1\""[..]));
+        assert!(Claim::take(&object, Coding::Br).is_none());
+        assert!(matches!(find(&object, Coding::Gzip), Recoded::NotYet));
+    }
+
+    #[test]
+    fn a_claim_that_ends_without_a_coding_says_that_there_is_none() {
+        let store = Store::new(1 << 20, 1 << 16);
+        let object = keep(&store, 1, 2_000).unwrap();
+        Claim::take(&object, Coding::Br).unwrap().release();
+        assert!(matches!(find(&object, Coding::Br), Recoded::NotYet));
+        drop(Claim::take(&object, Coding::Br).unwrap());
+        assert!(matches!(find(&object, Coding::Br), Recoded::Never));
+        assert!(Claim::take(&object, Coding::Br).is_none());
+    }
+
+    #[tokio::test]
+    async fn who_waits_is_woken_however_a_claim_ends() {
+        let store = Store::new(1 << 20, 1 << 16);
+        let ends: [fn(&Store, Claim); 3] = [
+            |store, claim| assert!(store.recoded(Key(1), claim, b"coded")),
+            |_, claim| claim.release(),
+            |_, claim| drop(claim),
+        ];
+        for end in ends {
+            let object = keep(&store, 1, 2_000).unwrap();
+            let claim = Claim::take(&object, Coding::Identity).unwrap();
+            let waited = object.clone();
+            let waiting = tokio::spawn(async move {
+                let recodings = waited.recodings.as_ref().unwrap();
+                recodings.settled(Coding::Identity).await;
+            });
+            yield_now().await;
+            assert!(!waiting.is_finished());
+            end(&store, claim);
+            waiting.await.unwrap();
+        }
+    }
+
+    #[test]
+    fn codings_count_and_make_room_like_any_object() {
+        let memory = 1 << 20;
+        let store = Store::new(memory, 1 << 16);
+        let (mut kept, mut coded) = (0, 0);
+        for key in 0..3_000 {
+            if let Ok(object) = keep(&store, key, 2_000) {
+                kept += 1;
+                let claim = Claim::take(&object, Coding::Br).unwrap();
+                coded += usize::from(store.recoded(Key(key), claim, &[0; 1_500]));
+            }
+            assert!(store.usage().bytes <= memory);
+        }
+        // The index knows what they weigh, and makes room for them all along; how soon what it
+        // evicts is given back depends on who else runs.
+        assert!(kept > 500 && coded > kept / 2, "{coded} of {kept}");
+        let usage = store.usage();
+        assert!(usage.keys < 300 && usage.evictions > 0, "{usage:?}");
+    }
+
+    #[test]
+    fn what_is_forgotten_takes_its_codings_along() {
+        let store = Store::new(1 << 20, 1 << 16);
+        let object = keep(&store, 1, 2_000).unwrap();
+        let before = store.usage().bytes;
+        let claim = Claim::take(&object, Coding::Br).unwrap();
+        assert!(store.recoded(Key(1), claim, &[0; 1_000]));
+        assert!(store.usage().bytes > before + 1_000);
+        store.forget(Key(1), &object);
+        drop(object);
+        // moka lets go of what it removed a few operations later.
+        let given_back = (0..10_000).any(|_| {
+            store.settle();
+            store.find(Key(1), |_| true);
+            store.usage().bytes == 0
+        });
+        assert!(given_back, "{:?}", store.usage());
+    }
+
+    #[test]
+    fn a_refresh_moves_codings_under_the_new_head() {
+        let store = Store::new(1 << 20, 1 << 16);
+        let old = keep(&store, 1, 2_000).unwrap();
+        let claim = Claim::take(&old, Coding::Br).unwrap();
+        assert!(store.recoded(Key(1), claim, b"coded"));
+        drop(Claim::take(&old, Coding::Gzip).unwrap());
+        let mut headers = old.head.to_map();
+        headers.insert("etag", "\"2\"".parse().unwrap());
+        let head = (old.meta.clone(), &headers);
+        let new = store.refresh(Key(1), &old, head, NOW).unwrap();
+        let Recoded::Made(made) = find(&new, Coding::Br) else {
+            panic!("not found")
+        };
+        assert_eq!(made.body, "coded");
+        assert_eq!(made.head.get(&http::header::ETAG), Some(&b"W/\"2\""[..]));
+        assert!(matches!(find(&new, Coding::Gzip), Recoded::Never));
+        assert!(matches!(find(&new, Coding::Zstd), Recoded::NotYet));
+        assert!(matches!(store.find(Key(1), |_| true), Found::Object(_)));
+    }
+}
