@@ -42,6 +42,7 @@ mod interim;
 mod led;
 mod miss;
 mod part;
+mod partial;
 mod pass;
 mod reply;
 mod request_id;

@@ -25,6 +25,7 @@ exchanges! {
     headers: "headers",
     interim: "interim",
     key: "key",
+    partial: "partial",
     pass: "pass",
     path: "path",
     range: "range",
