@@ -54,8 +54,9 @@ pub const SPOOFABLE: &[&str] = &[
     "x-rewrite-url",
 ];
 
-/// Fields of responses, meaningless or misleading in a request; never passed.
-pub const RESPONSE_ONLY: &[&str] = &[
+/// Fields that never pass, named or not: those of responses, meaningless or misleading in a
+/// request, and the one that carries a secret of ours.
+pub const NEVER_PASSED: &[&str] = &[
     "age",
     "cache-groups",
     "cache-status",
@@ -64,6 +65,7 @@ pub const RESPONSE_ONLY: &[&str] = &[
     "surrogate-control",
     "surrogate-key",
     "warmfront-cache-control",
+    "warmfront-debug",
     "x-cache",
 ];
 
@@ -149,7 +151,7 @@ pub fn passes(name: &HeaderName, rules: &Rules) -> bool {
         return true;
     }
     let text = name.as_str();
-    if RESPONSE_ONLY.contains(&text) {
+    if NEVER_PASSED.contains(&text) {
         return false;
     }
     // A body's own fields, and those handled by keys of their own, are no choice.

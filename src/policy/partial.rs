@@ -471,7 +471,8 @@ mod tests {
             let first = from.min(last);
             let headers = place(&format!("bytes {first}-{last}/{}", body.len()));
             let Some(part) = Part::of(&headers) else {
-                return Ok(prop_assert!(first == 0 && last == body.len() - 1));
+                prop_assert!(first == 0 && last == body.len() - 1);
+                return Ok(());
             };
             let own = &body[first..=last];
             if let Some((slice, place)) = part.slice(&ranged(&range), Validators::default(), NOW) {

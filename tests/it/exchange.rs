@@ -17,6 +17,7 @@ macro_rules! exchanges {
 
 exchanges! {
     coalesce: "coalesce",
+    debug: "debug",
     fail: "fail",
     fresh: "fresh",
     groups: "groups",

@@ -45,6 +45,7 @@ impl Model {
         let parted = |question: &Question| {
             let varied = |other: &Fetch| other.word.vary == Vary::Language;
             others().any(|other| varied(other) && other.order > question.order)
+                || self.stood_in(question)
         };
         let apart =
             parted(asker) != parted(theirs) || parted(asker) && !asker.same_language(theirs);
@@ -75,6 +76,16 @@ impl Model {
             "a second fetch while v{} waits for one",
             leader.asker
         ))
+    }
+
+    /// Whether a stored variant stood in for a failing origin while `question` waited, which
+    /// parts those who want another one.
+    fn stood_in(&self, question: &Question) -> bool {
+        self.questions.iter().any(|other| {
+            let fetch = other.from.map(|from| &self.fetches[from]);
+            let varies = fetch.is_some_and(|fetch| fetch.word.vary == Vary::Language);
+            varies && other.path == question.path && other.replied >= Some(question.at)
+        })
     }
 
     /// Whether the answer of fetch `from`, with `age`, may be the answer to question `to` now.
