@@ -357,17 +357,18 @@ fn settled(
                 life.source.as_str()
             );
             let mut details = vec![format!("age on arrival {}", span(meta.age_then))];
-            details.push(format!(
-                "served stale while refreshed, for {}",
-                span(life.while_revalidate)
-            ));
+            if meta.status == StatusCode::PARTIAL_CONTENT {
+                details.push("a part: for ranges wholly within it (RFC 9111 §3.3)".to_owned());
+            } else {
+                details.push(format!(
+                    "served stale while refreshed, for {}",
+                    span(life.while_revalidate)
+                ));
+            }
             details.push(format!(
                 "served stale while the origin fails, for {}",
                 span(life.if_error)
             ));
-            if meta.status == StatusCode::PARTIAL_CONTENT {
-                details.push("as a part: for ranges wholly within it (RFC 9111 §3.3)".to_owned());
-            }
             if life.always_validate {
                 details.push("validated at every use: no-cache (RFC 9111 §5.2.2.4)".to_owned());
             }

@@ -6,9 +6,15 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Response, StatusCode, header};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
-use super::{ReplyBody, Way, errand::Errand, hit, led::passing_on};
+use super::{
+    ReplyBody, Way,
+    errand::Errand,
+    hit,
+    led::{self, passing_on},
+};
 use crate::{
     observe::CacheResult,
     origin::Received,
@@ -17,7 +23,7 @@ use crate::{
         deliver::{CacheStatus, Outcome},
         partial::{self, Part},
         reuse::{self, Reuse},
-        settle::{self, Times},
+        settle::{self, Settled, Times},
         validate,
     },
     store::{Found, Object},
@@ -94,17 +100,48 @@ impl Way {
 pub(super) fn stored(way: &Way) -> Option<Response<ReplyBody>> {
     let part = partial::wanted(&way.ask).then(|| way.part()).flatten()?;
     let standing = way.standing(&part)?;
-    let place = Part::of(&part.head.to_map())?;
-    let (own, content_range) = place.slice(&way.ask, hit::validators(&part), way.ask.at)?;
-    // What was kept has as many bytes as it says.
-    let bytes = part.body.get(own.clone()).map(|_| part.body.slice(own))?;
+    let slice = slice(way, &part)?;
     way.count(CacheResult::Hit);
     let status = CacheStatus::hit(standing);
-    let mut answer = hit::stored(way, &part, standing.age, Outcome::Hit, status);
+    let whole = hit::stored(way, &part, standing.age, Outcome::Hit, status);
+    Some(cut(way, slice, whole))
+}
+
+/// The same from a stale one, because the origin fails (RFC 5861 §4).
+pub(super) fn stale(way: &Way) -> Option<Response<ReplyBody>> {
+    let part = partial::wanted(&way.ask).then(|| way.part()).flatten()?;
+    let slice = slice(way, &part)?;
+    match settle::failed(Some(&part.meta), way.edge.clock.now()) {
+        Settled::ServeStale(standing) => {
+            Some(cut(way, slice, led::stale(way, "stale", &part, standing)))
+        }
+        Settled::Store(_)
+        | Settled::Refresh(..)
+        | Settled::PassOn(_)
+        | Settled::AskAnew
+        | Settled::Fail => None,
+    }
+}
+
+/// The bytes of `part` that are wanted, and their place.
+fn slice(way: &Way, part: &Object) -> Option<(Bytes, HeaderValue)> {
+    let place = Part::of(&part.head.to_map())?;
+    let (own, content_range) = place.slice(&way.ask, hit::validators(part), way.ask.at)?;
+    // What was kept has as many bytes as it says.
+    part.body.get(own.clone())?;
+    Some((part.body.slice(own), content_range))
+}
+
+/// Cuts `answer`, which is all of a part, down to these bytes of it.
+fn cut(
+    way: &Way,
+    (bytes, content_range): (Bytes, HeaderValue),
+    mut answer: Response<ReplyBody>,
+) -> Response<ReplyBody> {
     let headers = answer.headers_mut();
     headers.insert(header::CONTENT_RANGE, content_range);
     headers.insert(header::CONTENT_LENGTH, bytes.len().into());
-    Some(answer.map(|_part| ReplyBody::whole(bytes, way.meter())))
+    answer.map(|_part| ReplyBody::whole(bytes, way.meter()))
 }
 
 /// Answers a request for a range with what the origin said to it, and keeps that where it

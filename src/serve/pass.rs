@@ -136,6 +136,9 @@ pub(super) async fn for_part(
     if let (true, Some(stale), Settled::ServeStale(standing)) = (failed, current, settled) {
         return led::stale(&way, fwd, stale, standing);
     }
+    if let Some(answer) = failed.then(|| partial::stale(&way)).flatten() {
+        return answer;
+    }
     let fetched = match sent {
         Ok(fetched) => fetched,
         Err(failure) => return synth::failed(&way, fwd, &failure),
