@@ -45,10 +45,11 @@ impl Way {
         partial::key(&self.ask, self.rules())
     }
 
-    /// The part that is kept of the variant that is asked for.
+    /// The part that is kept of the variant that is asked for; one that was invalidated, in
+    /// whatever way, is none.
     fn part(&self) -> Option<Arc<Object>> {
         match self.find(self.part_key()) {
-            Found::Object(object) => Some(object),
+            Found::Object(object) => Some(object).filter(|part| !self.edge.ended(part)),
             Found::Nothing | Found::OtherVariants => None,
         }
     }
@@ -205,7 +206,7 @@ pub(super) fn completed(
     let announced = http_body::Body::size_hint(body).exact();
     let sound = body.framed() && (announced.is_none() || announced == lacking);
     // What was invalidated since it was found lends no byte to what is newer.
-    let Some(whole) = whole.filter(|_| sound && !way.edge.covers(&part.meta)) else {
+    let Some(whole) = whole.filter(|_| sound && !way.edge.ended(part)) else {
         return Rest::Anew;
     };
     match settle::meta(&way.ask, way.rules(), StatusCode::OK, &whole, times) {
