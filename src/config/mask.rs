@@ -5,14 +5,20 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-/// `text` with asterisks for what may be secret: the values of origin headers, unless
-/// they only name where the secret is, and a password in an origin's URL. As long as `text`.
+/// `text` with asterisks for what may be secret: the values of origin headers and of
+/// `server.debug_secret`, unless they only name where the secret is, and a password in an
+/// origin's URL. As long as `text`.
 pub(super) fn blot(text: &str, document: &DeValue<'_>) -> String {
     let mut shown = text.to_owned();
     let origins = document
         .as_table()
         .and_then(|file| file.get("origin"))
         .map(Spanned::get_ref);
+    let server = document.as_table().and_then(|file| file.get("server"));
+    let server = server.and_then(|server| server.get_ref().as_table());
+    if let Some(secret) = server.and_then(|server| server.get("debug_secret")) {
+        blot_value(&mut shown, secret);
+    }
     let one = origins.and_then(DeValue::as_table);
     let many = origins.and_then(DeValue::as_array);
     let many = many
@@ -68,10 +74,10 @@ mod tests {
 
     #[test]
     fn header_values_and_passwords_are_not_shown() {
-        let text = "[[origin]]\nurl = \"https://me:pass@host\"\nheaders = { A = \"s\u{e9}cret\", B = \"env:B\", C = 7 }\n";
+        let text = "[server]\ndebug_secret = \"abc\"\n[[origin]]\nurl = \"https://me:pass@host\"\nheaders = { A = \"s\u{e9}cret\", B = \"env:B\", C = 7 }\n";
         let (table, _) = DeTable::parse_recoverable(text);
         let shown = blot(text, &DeValue::Table(table.into_inner()));
-        let wanted = "[[origin]]\nurl = \"********************\"\nheaders = { A = \"*******\", B = \"env:B\", C = * }\n";
+        let wanted = "[server]\ndebug_secret = \"***\"\n[[origin]]\nurl = \"********************\"\nheaders = { A = \"*******\", B = \"env:B\", C = * }\n";
         assert_eq!(shown, wanted);
     }
 }

@@ -5,10 +5,12 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+mod debug;
 mod distribution;
 mod origin;
 mod route;
 
+pub use debug::DebugSecret;
 pub use distribution::{Behaviour, Distribution};
 pub use origin::{Origin, Protocol};
 pub use route::{Hosts, Route, Routed};
@@ -47,6 +49,8 @@ pub struct Server {
     pub header_timeout: Duration,
     /// How long a connection may be idle between requests.
     pub idle_timeout: Duration,
+    /// What a request must carry to be told its key.
+    pub debug_secret: Option<DebugSecret>,
 }
 
 /// The store's bounds; they are fixed for the life of the process.

@@ -249,7 +249,7 @@ impl Check<'_> {
     }
 
     /// The bytes a value stands for, and whether they came from outside the file.
-    fn secret(&mut self, value: &At<String>) -> (Option<Vec<u8>>, bool) {
+    pub(super) fn secret(&mut self, value: &At<String>) -> (Option<Vec<u8>>, bool) {
         let place = &value.place;
         let (bytes, name) = if let Some(name) = value.value.strip_prefix("env:") {
             (
