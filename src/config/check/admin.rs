@@ -2,7 +2,7 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use crate::{
@@ -84,7 +84,7 @@ impl Check<'_> {
                 .error(&raw.place, format!("{:?} is no file", raw.value))
                 .hint("write \"/var/lib/warmfront/invalidations.journal\"");
         }
-        Some(PathBuf::from(&raw.value))
+        Some(self.outside.path(Path::new(&raw.value)))
     }
 
     fn tokens(&mut self, raw: Option<&At<Vec<At<raw::Token>>>>) -> Vec<Token> {
