@@ -388,4 +388,176 @@ fn sync_folder(path: &Path) -> io::Result<()> {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use std::sync::{Arc, Mutex, mpsc};
+
+    use proptest::prelude::*;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    const KEPT: Kept = Kept {
+        records: 3,
+        bytes: 1 << 20,
+    };
+
+    type Seen = Arc<Mutex<Vec<Replay>>>;
+
+    fn start(path: &Path) -> (Journal, Option<io::Error>, Seen) {
+        let seen = Seen::default();
+        let found = seen.clone();
+        let replayed = Box::new(move |replay| found.lock().unwrap().push(replay));
+        let (journal, unopened) = Journal::start(path.to_owned(), KEPT, replayed).unwrap();
+        (journal, unopened, seen)
+    }
+
+    /// Appends, and waits for the disk.
+    fn append(journal: &Journal, record: &str) -> io::Result<()> {
+        let (tell, told) = mpsc::channel();
+        let written = Box::new(move |result| tell.send(result).unwrap());
+        journal.append(record.as_bytes().to_vec(), written);
+        told.recv().unwrap()
+    }
+
+    /// What is in the journal at `path`, and how much of it was cut off.
+    fn read(path: &Path) -> (Vec<String>, u64) {
+        let (_, replay) = Tape::open(path, KEPT).unwrap();
+        let text = |record: &Box<[u8]>| String::from_utf8(record.to_vec()).unwrap();
+        (replay.records.iter().map(text).collect(), replay.cut_bytes)
+    }
+
+    fn at(folder: &TempDir) -> PathBuf {
+        folder.path().join("a.journal")
+    }
+
+    /// Waits until the thread of a dropped journal has let go of its file.
+    fn ended(path: &Path) {
+        let lock = private().open(beside(path, ".lock")).unwrap();
+        lock.lock().unwrap();
+    }
+
+    #[test]
+    fn what_was_written_is_read_back_and_only_its_owner_may() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = at(&folder);
+        let (journal, unopened, seen) = start(&path);
+        assert!(unopened.is_none());
+        assert!(seen.lock().unwrap()[0].records.is_empty());
+        for record in ["one", "two"] {
+            append(&journal, record).unwrap();
+        }
+        assert!(append(&journal, "two\nlines").is_err());
+        drop(journal);
+        ended(&path);
+        assert_eq!(read(&path), (vec!["one".into(), "two".into()], 0));
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn the_last_records_are_kept_and_the_file_stays_small() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = at(&folder);
+        let (journal, ..) = start(&path);
+        for number in 0..200 {
+            append(&journal, &number.to_string()).unwrap();
+        }
+        drop(journal);
+        ended(&path);
+        let lines = fs::read_to_string(&path).unwrap().lines().count();
+        assert!(lines <= 2 + KEPT.records * GROWTH_MAX, "{lines}");
+        assert_eq!(read(&path).0, ["197", "198", "199"]);
+    }
+
+    #[test]
+    fn a_second_process_does_not_write_until_the_first_has_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = at(&folder);
+        let (first, ..) = start(&path);
+        append(&first, "first").unwrap();
+        let (second, unopened, seen) = start(&path);
+        assert_eq!(unopened.unwrap().kind(), io::ErrorKind::ResourceBusy);
+        assert!(append(&second, "second").is_err());
+        drop(first);
+        ended(&path);
+        append(&second, "third").unwrap();
+        assert_eq!(&*seen.lock().unwrap()[0].records[0], b"first");
+        drop(second);
+        ended(&path);
+        assert_eq!(read(&path).0, ["first", "third"]);
+    }
+
+    #[test]
+    fn somebody_elses_file_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = at(&folder);
+        fs::write(&path, "root:x:0:0\n").unwrap();
+        let (_, unopened, _) = start(&path);
+        assert_eq!(unopened.unwrap().kind(), io::ErrorKind::InvalidData);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "root:x:0:0\n");
+    }
+
+    const RECORDS: [&str; 3] = ["{\"id\":\"I1\"}", "", "a longer one"];
+
+    fn whole() -> Vec<u8> {
+        let mut text = FORMAT.to_vec();
+        for record in RECORDS {
+            line(record.as_bytes(), &mut text).unwrap();
+        }
+        text
+    }
+
+    /// The records of a damaged journal are the first of those it had.
+    #[track_caller]
+    fn check(path: &Path, damaged: &[u8]) {
+        fs::write(path, damaged).unwrap();
+        match Tape::open(path, KEPT) {
+            Err(error) => assert_eq!(error.kind(), io::ErrorKind::InvalidData),
+            Ok((tape, replay)) => {
+                let seen = replay.records.iter().map(|record| str::from_utf8(record).unwrap());
+                let seen: Vec<&str> = seen.collect();
+                assert!(RECORDS.starts_with(&seen), "{seen:?}");
+                // What is written next is read after what was good.
+                drop(tape);
+                let (mut tape, _) = Tape::open(path, KEPT).unwrap();
+                tape.append([&b"next"[..]].into_iter()).unwrap();
+                drop(tape);
+                assert_eq!(read(path).0.last().unwrap(), "next");
+            }
+        }
+    }
+
+    #[test]
+    fn a_journal_cut_anywhere_holds_what_was_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let whole = whole();
+        for end in 0..whole.len() {
+            check(&at(&folder), &whole[..end]);
+        }
+        fs::write(at(&folder), &whole).unwrap();
+        assert_eq!(read(&at(&folder)).0, RECORDS);
+    }
+
+    #[test]
+    fn a_bit_flipped_anywhere_never_makes_a_record() {
+        let folder = tempfile::tempdir().unwrap();
+        let whole = whole();
+        for place in 0..whole.len() {
+            for bit in [0, 5, 7] {
+                let mut damaged = whole.clone();
+                damaged[place] ^= 1 << bit;
+                check(&at(&folder), &damaged);
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(text: Vec<u8>) {
+            let mut count = 0;
+            let good = lines(&text[..], |_| count += 1).unwrap();
+            prop_assert!(good <= text.len() as u64 && count <= text.len());
+        }
+    }
+}

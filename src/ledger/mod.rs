@@ -18,6 +18,8 @@ use std::{
 
 use crate::policy::marks::{Mark, Marks, Sequence};
 
+pub mod journal;
+
 /// The most marks remembered: at some 40 bytes each, 40 MiB. Beyond it everything that was
 /// born before is taken as covered, which costs misses and never serves what is outdated.
 const MARKS_MAX: usize = 1 << 20;
