@@ -34,6 +34,7 @@ mod order;
 mod record;
 mod register;
 mod resolve;
+pub mod sweep;
 
 pub use order::{
     Caller, ITEMS_MAX, Invalidation, Mode, Offence, Order, PATH_CHARACTERS_MAX, Preview,
