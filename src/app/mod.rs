@@ -122,6 +122,7 @@ impl App {
         let journal = snapshot.admin.as_ref().and_then(|one| one.journal.clone());
         // Before anybody is served: the ledger goes on from where it was.
         let invalidations = Invalidations::open(parts, journal).map_err(Unservable::Journal)?;
+        invalidations.follow(&snapshot);
         let (reloads, reload_calls) = Reloads::new();
         let readiness = Readiness::default();
         let desk = Desk {
@@ -211,6 +212,7 @@ impl App {
             }
         };
         // From here on nothing fails.
+        self.desk.invalidations.follow(&next);
         let events = &self.outside.events;
         self.workers.set_bounds(bounds(&next));
         let meters = events.meters(&next);

@@ -109,7 +109,8 @@ fn place(path: Option<&str>, name: &str, value: &str) -> Order {
 
 /// What a ledger says of `target` once it has accepted `order`.
 fn is_covered(site: &Arc<Snapshot>, order: &Order, host: &str, target: &str, tags: &str) -> bool {
-    let resolved = resolve(site, order).unwrap_or_else(|refused| panic!("{refused}"));
+    let resolved =
+        resolve(site, &Keys::default(), order).unwrap_or_else(|refused| panic!("{refused}"));
     let ledger = Ledger::default();
     ledger.accept(Mark::Hard, resolved.selectors);
     let marks = marks(site, host, target, tags);
@@ -131,7 +132,7 @@ fn check(order: &Order, covered: &[&str], spared: &[&str]) {
 
 #[track_caller]
 fn refused(order: &Order, item: &str, why: &str) {
-    match resolve(&site(SITE), order) {
+    match resolve(&site(SITE), &Keys::default(), order) {
         Err(Refused::Invalid(offences)) => {
             let seen = &offences[0];
             assert!(seen.item == item && seen.why.contains(why), "{seen:?}");
@@ -285,9 +286,36 @@ fn a_star_in_the_query_takes_what_may_begin_so() {
 }
 
 #[test]
+fn what_was_keyed_otherwise_before_a_reload_is_covered_too() {
+    let (all, one) = (
+        site(SITE),
+        site(&SITE.replace("\"Keyword\", \"PracticeId\", ", "")),
+    );
+    let keys = Keys::default();
+    keys.note(&all);
+    let order = paths(&["/search/pcp?Keyword=a&Zipcode=1"]);
+    let covers_before = |keys: &Keys| {
+        let ledger = Ledger::default();
+        ledger.accept(Mark::Hard, resolve(&one, keys, &order).unwrap().selectors);
+        let marks = marks(&all, "a.example", "/search/pcp?Keyword=a&Zipcode=1", "");
+        ledger.covers(&marks, Sequence::default()).is_some()
+    };
+    assert!(!covers_before(&keys));
+    keys.note(&one);
+    assert!(covers_before(&keys));
+    keys.note(&all);
+    assert!(keys.have_changed("clinic"));
+}
+
+#[test]
 fn a_path_that_nothing_serves_is_accepted() {
     let order = paths(&["/nowhere", "/nowhere/*", "/nowhere?q=1*"]);
-    assert!(!resolve(&site(SITE), &order).unwrap().selectors.is_empty());
+    assert!(
+        !resolve(&site(SITE), &Keys::default(), &order)
+            .unwrap()
+            .selectors
+            .is_empty()
+    );
 }
 
 #[test]
@@ -321,14 +349,21 @@ fn a_path_that_no_request_can_have_is_refused() {
         refused(&paths(&[path]), path, why);
     }
     let long = format!("/{}", "a".repeat(PATH_CHARACTERS_MAX));
-    match resolve(&site(SITE), &paths(&[&long])) {
+    match resolve(&site(SITE), &Keys::default(), &paths(&[&long])) {
         Err(Refused::Invalid(offences)) => {
             assert!(offences[0].why.contains("4001 characters"));
             assert!(offences[0].item.len() < 500);
         }
         other => panic!("{other:?}"),
     }
-    assert!(resolve(&site(SITE), &paths(&[&long[..PATH_CHARACTERS_MAX]])).is_ok());
+    assert!(
+        resolve(
+            &site(SITE),
+            &Keys::default(),
+            &paths(&[&long[..PATH_CHARACTERS_MAX]])
+        )
+        .is_ok()
+    );
 }
 
 #[test]
@@ -425,7 +460,7 @@ fn a9_a_tag_is_itself_and_nothing_like_it() {
         let mut order = order(TagCase::Exact);
         order.tags[0].text = text.to_owned();
         let shown = text.chars().take(400).collect::<String>();
-        match resolve(&site, &order) {
+        match resolve(&site, &Keys::default(), &order) {
             Err(Refused::Invalid(offences)) => {
                 assert!(offences[0].item.starts_with(&shown));
                 assert!(offences[0].why.contains(why), "{}", offences[0].why);
@@ -442,11 +477,15 @@ fn every_offence_is_told_at_once() {
         reference: Some(String::new()),
         ..place(Some("/search/pcp"), "Limit", "1")
     };
-    match resolve(&site(SITE), &order) {
+    match resolve(&site(SITE), &Keys::default(), &order) {
         Err(Refused::Invalid(offences)) => assert_eq!(offences.len(), 4, "{offences:?}"),
         other => panic!("{other:?}"),
     }
-    match resolve(&site(SITE), &paths(&vec!["/a"; ITEMS_MAX + 1])) {
+    match resolve(
+        &site(SITE),
+        &Keys::default(),
+        &paths(&vec!["/a"; ITEMS_MAX + 1]),
+    ) {
         Err(Refused::TooMany {
             seen: 3_001,
             max: 3_000,
@@ -459,7 +498,7 @@ fn every_offence_is_told_at_once() {
 fn a_distribution_is_named_where_there_are_several() {
     let two = site(&format!("{SITE}{TWO}"));
     let mut order = paths(&["/search/x"]);
-    match resolve(&two, &order) {
+    match resolve(&two, &Keys::default(), &order) {
         Err(Refused::Invalid(offences)) => {
             assert!(
                 offences[0].why.contains("\"clinic\", \"other\""),
@@ -472,7 +511,7 @@ fn a_distribution_is_named_where_there_are_several() {
     assert!(is_covered(&two, &order, "other.example", "/search/x", ""));
     assert!(!is_covered(&two, &order, "a.example", "/search/x", ""));
     order.distribution = Some("none".to_owned());
-    let refused = resolve(&two, &order).unwrap_err();
+    let refused = resolve(&two, &Keys::default(), &order).unwrap_err();
     assert!(matches!(refused, Refused::NoSuchDistribution(id) if id == "none"));
 }
 
