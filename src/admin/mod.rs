@@ -22,7 +22,7 @@ use arc_swap::ArcSwap;
 use axum::{
     BoxError, Router,
     error_handling::HandleErrorLayer,
-    middleware::{from_fn, map_response},
+    middleware::{from_fn_with_state, map_response},
     response::Response,
     routing::{get, post},
 };
@@ -106,7 +106,7 @@ pub fn router(facts: Facts) -> Router {
         .load_shed()
         .layer(GlobalConcurrencyLimitLayer::new(IN_FLIGHT_MAX))
         .timeout(REQUEST_MAX)
-        .layer(from_fn(guard::host));
+        .layer(from_fn_with_state(facts.clone(), guard::host));
     Router::new()
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
