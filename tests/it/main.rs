@@ -15,6 +15,7 @@ mod floors;
 mod harness;
 mod history;
 mod origin;
+mod parts;
 mod properties;
 mod reload;
 mod sockets;
