@@ -22,6 +22,7 @@ use crate::{
         deliver::{self, CacheStatus},
         failover::Blame,
         forward::{self, Outgoing, Purpose},
+        marks::Mode,
         partial::{Kept, Part, rest},
         reuse::{self, Standing},
         settle::{self, Settled, Stored, Times},
@@ -137,9 +138,14 @@ impl Errand {
     /// Asks once; another errand when the answer was about something else.
     async fn attempt(mut self, told: &mut Told) -> Option<Self> {
         let edge = self.way.edge.clone();
+        // As long as it lives, what is invalidated from now on is remembered for the answer.
+        let birth = edge.ledger.birth();
+        // What was invalidated since it was found is no validator either.
+        let gone = |stale: &Object| edge.judged(stale, birth.born()) == Some(Mode::Hard);
+        self.stale = self.stale.filter(|stale| !gone(stale));
         // What the origin is about to be asked with, and what would be validated.
         let stored = self.stale.as_ref().map(|stale| stale.head.to_map());
-        let (asked, born) = (edge.clock.now(), edge.ledger.head());
+        let (asked, born) = (edge.clock.now(), birth.born());
         let Some(mut request) = request(&self.way, stored.as_ref(), self.part.as_deref()) else {
             told.failed(UNSENDABLE);
             return None;
@@ -206,14 +212,16 @@ impl Errand {
                 Rest::Other => way.outdate_part(status, &headers),
             }
         }
+        // What was invalidated meanwhile is no stand-in for an error.
+        let stands = !status.is_server_error() || self.standing_in().is_some();
         let old = self.stale.as_ref().zip(stored.as_ref());
-        let old = old.map(|(stale, headers)| Stored {
+        let old = old.filter(|_| stands).map(|(stale, headers)| Stored {
             meta: &stale.meta,
             headers,
         });
         let settled = settle::answered(&way.ask, way.rules(), old, (status, &headers), times);
         let settled = match settled {
-            Settled::Store(meta) => match self.may_keep(&fetched.body) {
+            Settled::Store(meta) => match self.may_keep(&meta, &fetched.body) {
                 Ok(()) => Settled::Store(meta),
                 Err(why) => Settled::PassOn(why),
             },
@@ -227,9 +235,7 @@ impl Errand {
             (Settled::Refresh(headers, meta), Some(stale)) => {
                 self.refreshed(stale, headers, meta, times, told);
             }
-            (Settled::ServeStale(standing), Some(stale)) if !way.edge.ended(&stale) => {
-                told.stale(stale, standing);
-            }
+            (Settled::ServeStale(standing), Some(stale)) => told.stale(stale, standing),
             (Settled::PassOn(why), stale) => {
                 way.edge.events.not_stored(why.as_str());
                 if !status.is_server_error() {
@@ -267,8 +273,11 @@ impl Errand {
         None
     }
 
-    /// Whether a body may be kept, as far as its head tells.
-    pub(super) fn may_keep(&self, body: &Received) -> Result<(), WhyNot> {
+    /// Whether an answer may be kept, as far as its head tells.
+    pub(super) fn may_keep(&self, meta: &Meta, body: &Received) -> Result<(), WhyNot> {
+        if self.way.edge.covers(meta) {
+            return Err(WhyNot::Invalidated);
+        }
         if !body.framed() {
             return Err(WhyNot::Unframed);
         }
@@ -374,7 +383,7 @@ impl Errand {
         said: CacheStatus,
     ) -> Response<ReplyBody> {
         let way = self.way.clone();
-        if self.may_keep(&body).is_err() {
+        if self.may_keep(&kept.meta, &body).is_err() {
             let body = ReplyBody::passing(body, way.meter());
             return passing_on(&way, status, headers, body, said);
         }
@@ -409,6 +418,9 @@ impl Errand {
         let (edge, way) = (&self.way.edge, &*self.way);
         let headers = deliver::as_stored(&headers, way.rules(), times.received);
         let kept = meta.and_then(|meta| {
+            if edge.covers(&meta) {
+                return Err(WhyNot::Invalidated);
+            }
             let shareable = reuse::shared(&meta, &way.ask, way.rules(), times.received);
             let key = self.store_key(&meta);
             let head = (meta, &headers);
@@ -428,7 +440,10 @@ impl Errand {
             }
             Err(why) => {
                 edge.events.not_stored(why.as_str());
-                edge.store.forget(self.key, &stale);
+                // What was invalidated softly meanwhile goes on serving until it is confirmed.
+                if why != WhyNot::Invalidated {
+                    edge.store.forget(self.key, &stale);
+                }
                 told.announce(Arrival::Unshareable);
                 told.report(Led::Once(headers, stale, why));
             }

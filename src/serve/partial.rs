@@ -164,7 +164,8 @@ pub(super) fn keep(
         if kept.bytes.is_some() && announced.is_some() && kept.bytes != announced {
             return Err(WhyNot::Partial);
         }
-        errand.may_keep(&body).map(|()| kept)
+        errand.may_keep(&kept.meta, &body)?;
+        Ok(kept)
     });
     let said = CacheStatus::forwarded(fwd, status);
     match kept {
@@ -209,7 +210,7 @@ pub(super) fn completed(
     let Some(whole) = whole.filter(|_| sound && !way.edge.ended(part)) else {
         return Rest::Anew;
     };
-    match settle::meta(&way.ask, way.rules(), StatusCode::OK, &whole, times) {
+    match settle::completed(&way.ask, way.rules(), &part.meta, &whole, times) {
         Ok(meta) => Rest::Fits(Box::new(meta), whole),
         Err(_) => Rest::Anew,
     }

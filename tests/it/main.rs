@@ -14,6 +14,7 @@ mod explain;
 mod floors;
 mod harness;
 mod history;
+mod ledger;
 mod origin;
 mod parts;
 mod properties;
