@@ -14,9 +14,10 @@ pub(super) fn is_asked(way: &Way) -> bool {
 
 /// `answer`, which tells `key` too.
 pub(super) fn telling(key: Key, answer: Responding) -> Responding {
-    Responding::later(async move {
+    // Whoever waits for it is counted there.
+    Responding::Later(Box::pin(async move {
         let mut answer = answer.await;
         deliver::tell_key(answer.headers_mut(), key);
         answer
-    })
+    }))
 }
