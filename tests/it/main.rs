@@ -17,6 +17,7 @@ mod history;
 mod invalidate;
 mod ledger;
 mod origin;
+mod parts;
 mod properties;
 mod reload;
 mod sockets;
