@@ -2,6 +2,7 @@
 
 use std::io;
 
+pub use crate::policy::marks::Mode;
 use crate::time::Timestamp;
 
 /// The most items of one order: paths, tags and parameters together (CloudFront: 3,000).
@@ -16,18 +17,8 @@ pub const TAG_BYTES_MAX: usize = 1_024;
 /// The longest reference, in bytes.
 pub const REFERENCE_BYTES_MAX: usize = 1_024;
 
-/// What an invalidation does to what it covers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Mode {
-    /// It is forgotten.
-    #[default]
-    Hard,
-    /// It is stale: served while it is revalidated.
-    Soft,
-}
-
 /// What somebody wants invalidated, unresolved and unchecked.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Order {
     /// The distribution's id; it may be left out where there is only one.
     pub distribution: Option<String>,
@@ -157,6 +148,35 @@ fn offences(offences: &[Offence]) -> String {
         .iter()
         .map(|one| format!("{}: {}", one.item, one.why));
     each.collect::<Vec<_>>().join("; ")
+}
+
+impl Default for Order {
+    /// Nothing, hard.
+    fn default() -> Self {
+        Self {
+            distribution: None,
+            paths: Vec::new(),
+            tags: Vec::new(),
+            r#where: Vec::new(),
+            everything: false,
+            mode: Mode::Hard,
+            reference: None,
+        }
+    }
+}
+
+impl Refused {
+    /// A word for it, for programs and metrics.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::NoSuchDistribution(_) => "no_such_distribution",
+            Self::Invalid(_) => "invalid_items",
+            Self::TooMany { .. } => "too_many_items",
+            Self::ReferenceTaken { .. } => "reference_taken",
+            Self::Unwritable(_) => "journal_unwritable",
+            Self::Busy => "busy",
+        }
+    }
 }
 
 impl Order {

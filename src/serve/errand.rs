@@ -132,7 +132,7 @@ impl Errand {
     /// What may stand in for a failing origin: not what was invalidated meanwhile.
     fn standing_in(&self) -> Option<&Arc<Object>> {
         let stale = self.stale.as_ref();
-        stale.filter(|stale| !self.way.edge.covers(&stale.meta))
+        stale.filter(|stale| !self.way.edge.ended(stale))
     }
 
     fn failed(self, error: &FetchError, times: Times, told: &mut Told) {
@@ -153,9 +153,7 @@ impl Errand {
     ) -> Option<Self> {
         let (way, status) = (&*self.way, fetched.head.status);
         let meters = &way.site.meters;
-        meters
-            .origin_first_byte(way.route.behaviour().index)
-            .observe(fetched.timings.first_byte);
+        meters.origin_took(way.route.behaviour().index, fetched.timings.first_byte);
         let headers = deliver::end_to_end(fetched.head.headers, fetched.head.version);
         let old = self.stale.as_ref().zip(stored.as_ref());
         let old = old.map(|(stale, headers)| Stored {
@@ -175,7 +173,7 @@ impl Errand {
             (Settled::Refresh(headers, meta), Some(stale)) => {
                 self.refreshed(stale, headers, meta, times, told);
             }
-            (Settled::ServeStale(standing), Some(stale)) if !way.edge.covers(&stale.meta) => {
+            (Settled::ServeStale(standing), Some(stale)) if !way.edge.ended(&stale) => {
                 told.stale(stale, standing);
             }
             (Settled::PassOn(why), stale) => {

@@ -18,16 +18,17 @@ use std::{
 use arc_swap::ArcSwap;
 use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
+use tokio::time::Instant;
 
 use crate::{
     flight::Flights,
     ledger::Ledger,
-    observe::{CacheResult, Events, Meters},
+    observe::{CacheResult, Events, Histogram, Meters},
     origin::Origins,
     policy::{
         Ask, Key, Meta, Rules, Scheme, deliver,
         intent::{self, Intent},
-        marks::Sequence,
+        marks::{Mode, Sequence},
         reuse::{self, Reuse},
     },
     site::{Route, Routed, Snapshot},
@@ -92,9 +93,31 @@ pub struct Edge {
 }
 
 impl Edge {
-    /// Whether what was asked for as `meta` says was invalidated since.
+    /// Whether an answer about to be stored was invalidated since it was asked for, in
+    /// whatever way.
     fn covers(&self, meta: &Meta) -> bool {
-        self.ledger.covers(&meta.marks, meta.born)
+        self.ledger.covers(&meta.marks, meta.born).is_some()
+    }
+
+    /// Whether a stored answer was invalidated since it was asked for, in whatever way.
+    fn ended(&self, object: &Object) -> bool {
+        !self.may_use(object, self.ledger.head()) || object.is_softened()
+    }
+
+    /// Whether `object` may be used in any way, as far as invalidations up to `head` tell. One
+    /// comparison when nothing was invalidated since somebody last looked.
+    fn may_use(&self, object: &Object, head: Sequence) -> bool {
+        let judged = object.judged();
+        if judged >= head {
+            return true;
+        }
+        match self.ledger.covers(&object.meta.marks, judged) {
+            Some(Mode::Hard) => false,
+            found => {
+                object.judge(head, found);
+                true
+            }
+        }
     }
 }
 
@@ -131,20 +154,8 @@ impl Way {
         self.edge.store.find(key, |object| {
             let varying = object.meta.varying.as_ref();
             varying.is_none_or(|varying| varying.matches(&self.ask, self.rules()))
-                && self.is_current(object, head)
+                && self.edge.may_use(object, head)
         })
-    }
-
-    /// Whether no invalidation up to `head` covers `object`; one comparison when nothing
-    /// was invalidated since somebody last looked.
-    fn is_current(&self, object: &Object, head: Sequence) -> bool {
-        object.is_checked(head) || {
-            let current = !self.edge.covers(&object.meta);
-            if current {
-                object.check(head);
-            }
-            current
-        }
     }
 
     fn count(&self, result: CacheResult) {
@@ -152,6 +163,17 @@ impl Way {
             .meters
             .requests(self.route.behaviour().index)
             .count(result);
+    }
+
+    /// Begins now.
+    fn wait(&self) -> Wait {
+        let behaviour = self.route.behaviour().index;
+        let clock = self.edge.clock;
+        Wait {
+            since: clock.instant(),
+            clock,
+            took: self.site.meters.behaviour(behaviour).viewer_head.clone(),
+        }
     }
 
     fn meter(&self) -> reply::Meter {
@@ -188,7 +210,10 @@ pub fn respond(edge: &Arc<Edge>, request: Request<Incoming>, mut viewer: Viewer)
     };
     let key = match intent::intent(&way.ask, way.rules()) {
         Intent::Cache(key) => way.looked_up(key),
-        Intent::Pass(why) => return Responding::later(pass::pass(way, body, upgrade, why)),
+        Intent::Pass(why) => {
+            let wait = way.wait();
+            return Responding::later(wait, pass::pass(way, body, upgrade, why));
+        }
         Intent::Refuse(why) => return synth::refused(&way, why).into(),
     };
     let found = way.find(key);
@@ -208,7 +233,22 @@ pub fn respond(edge: &Arc<Edge>, request: Request<Incoming>, mut viewer: Viewer)
             Reuse::Validate(_) => {}
         }
     }
-    Responding::later(miss::miss(way, key, found))
+    let wait = way.wait();
+    Responding::later(wait, miss::miss(way, key, found))
+}
+
+/// How long a viewer waits for an answer that is not at hand.
+struct Wait {
+    since: Instant,
+    clock: Clock,
+    took: Histogram,
+}
+
+impl Wait {
+    fn over(self) {
+        let now = self.clock.instant();
+        self.took.observe(now.saturating_duration_since(self.since));
+    }
 }
 
 /// An answer on its way: at hand for a hit, otherwise a future on the heap, so that a
@@ -221,8 +261,15 @@ pub enum Responding {
 }
 
 impl Responding {
-    fn later(answer: impl Future<Output = Response<ReplyBody>> + Send + 'static) -> Self {
-        Self::Later(Box::pin(answer))
+    fn later(
+        wait: Wait,
+        answer: impl Future<Output = Response<ReplyBody>> + Send + 'static,
+    ) -> Self {
+        Self::Later(Box::pin(async move {
+            let answer = answer.await;
+            wait.over();
+            answer
+        }))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use crate::{
@@ -84,7 +84,7 @@ impl Check<'_> {
                 .error(&raw.place, format!("{:?} is no file", raw.value))
                 .hint("write \"/var/lib/warmfront/invalidations.journal\"");
         }
-        Some(PathBuf::from(&raw.value))
+        Some(self.outside.path(Path::new(&raw.value)))
     }
 
     fn tokens(&mut self, raw: Option<&At<Vec<At<raw::Token>>>>) -> Vec<Token> {
@@ -163,14 +163,16 @@ impl Check<'_> {
             return None;
         }
         if bytes.is_empty() {
-            self.findings.error(place, "the secret is empty");
+            if value.0.is_empty() {
+                self.findings.error(place, "the secret is empty");
+            }
             return None;
         }
         if bytes.len() < SECRET_BYTES_MIN {
-            let what = format!("a secret of {} characters can be guessed", bytes.len());
-            self.findings.warn(place, what).hint(format!(
-                "use {SECRET_BYTES_MIN} or more, such as of `openssl rand -hex 32`"
-            ));
+            let what = format!("fewer than {SECRET_BYTES_MIN} characters can be guessed");
+            self.findings
+                .warn(place, what)
+                .hint("use the output of `openssl rand -hex 32`");
         }
         let secret = Secret::new(bytes);
         let same = |(.., other): &&Known<'_>| other.as_ref() == Some(&secret);

@@ -1,0 +1,1 @@
+//! What orders are resolved to, and what becomes of them.
