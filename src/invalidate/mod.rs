@@ -159,11 +159,7 @@ impl Invalidations {
 
     /// What `order` would cover now; changes nothing. [`Refused::Busy`] when too much is
     /// being counted already.
-    pub async fn preview(
-        &self,
-        site: &Arc<Snapshot>,
-        order: &Order,
-    ) -> Result<Preview, Refused> {
+    pub async fn preview(&self, site: &Arc<Snapshot>, order: &Order) -> Result<Preview, Refused> {
         let resolved = resolve(site, order)?;
         if let Some(reference) = &order.reference
             && let Claim::Taken(known) = self.0.register.claim(&resolved.distribution, order)
@@ -172,6 +168,21 @@ impl Invalidations {
             return Err(Refused::ReferenceTaken { reference, id });
         }
         self.counted(&resolved).await
+    }
+
+    /// Whether `order` could be accepted in `site`, its reference aside; changes nothing.
+    pub fn check(&self, site: &Snapshot, order: &Order) -> Result<(), Refused> {
+        resolve(site, order).map(drop)
+    }
+
+    /// The number of the latest invalidation, the viewers' unsafe requests included.
+    pub fn head(&self) -> Sequence {
+        self.0.parts.ledger.head()
+    }
+
+    /// What the ledger still holds, since something stored may be older.
+    pub fn entries(&self) -> u64 {
+        self.0.parts.ledger.usage().entries
     }
 
     /// The invalidation with this id, if it is among the last that are remembered.
@@ -249,7 +260,10 @@ fn opened(parts: &Parts, register: &Register, path: PathBuf) -> io::Result<Journ
                 .filter_map(|line| record::read(line))
                 .collect();
             let last = read.iter().map(|one| one.sequence).max();
-            if let Some(last) = last.map(Sequence).filter(|&last| last > parts.ledger.head()) {
+            if let Some(last) = last
+                .map(Sequence)
+                .filter(|&last| last > parts.ledger.head())
+            {
                 parts.ledger.resume(last);
             }
             let unread = replay.records.len() - read.len();

@@ -201,9 +201,8 @@ mod tests {
     fn a_reference_belongs_to_its_content_and_distribution() {
         let register = Register::default();
         register.remember(invalidation("I1", order(Some("r"), "/a")));
-        let claim = |distribution: &str, path: &str| {
-            register.claim(distribution, &order(Some("r"), path))
-        };
+        let claim =
+            |distribution: &str, path: &str| register.claim(distribution, &order(Some("r"), path));
         assert!(matches!(claim("site", "/a"), Claim::Known(known) if known.id == "I1"));
         assert!(matches!(claim("site", "/b"), Claim::Taken(known) if known.id == "I1"));
         assert!(matches!(claim("other", "/b"), Claim::Free(_)));

@@ -15,11 +15,7 @@ use super::{
 };
 use crate::{
     fields::{path, query, query::Piece},
-    policy::{
-        Caching, KeySpec, Selection,
-        key::Scope,
-        selector::Selector,
-    },
+    policy::{Caching, KeySpec, Selection, key::Scope, selector::Selector},
     site::{Behaviour, Distribution, Snapshot},
 };
 
@@ -324,7 +320,10 @@ fn named<'s>(distribution: &'s Distribution, path: &str) -> Result<&'s Behaviour
         all.join(", ")
     };
     if path.contains(['*', '?']) {
-        let why = format!("no behaviour has the path {path:?}; there are {}", patterns());
+        let why = format!(
+            "no behaviour has the path {path:?}; there are {}",
+            patterns()
+        );
         return Err(why);
     }
     let canonical = canonical(path)?;
@@ -369,7 +368,10 @@ fn keys(behaviour: &Behaviour) -> String {
             format!("the behaviour {pattern:?} keys no parameter")
         }
         Selection::Except(names) => {
-            format!("the behaviour {pattern:?} keys all parameters but {}", list(names))
+            format!(
+                "the behaviour {pattern:?} keys all parameters but {}",
+                list(names)
+            )
         }
     }
 }

@@ -199,10 +199,9 @@ impl Tape {
     fn open(path: &Path, kept: Kept) -> io::Result<(Self, Replay)> {
         let lock = private().open(beside(path, ".lock"))?;
         lock.try_lock().map_err(|error| match error {
-            TryLockError::WouldBlock => io::Error::new(
-                io::ErrorKind::ResourceBusy,
-                "another process has it open",
-            ),
+            TryLockError::WouldBlock => {
+                io::Error::new(io::ErrorKind::ResourceBusy, "another process has it open")
+            }
             TryLockError::Error(error) => error,
         })?;
         let mut file = private().open(path)?;
@@ -277,7 +276,8 @@ impl Tape {
         let mut next = private().truncate(true).open(&next_path)?;
         let mut out = BufWriter::new(&mut next);
         out.write_all(FORMAT)?;
-        self.file.seek(SeekFrom::End(-i64::try_from(bytes).unwrap_or(i64::MAX)))?;
+        self.file
+            .seek(SeekFrom::End(-i64::try_from(bytes).unwrap_or(i64::MAX)))?;
         io::copy(&mut self.file, &mut out)?;
         out.flush()?;
         drop(out);
@@ -383,7 +383,9 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
 
 /// A new name is on the disk when its folder is.
 fn sync_folder(path: &Path) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
     File::open(folder.unwrap_or_else(|| Path::new(".")))?.sync_all()
 }
 
@@ -515,7 +517,10 @@ mod tests {
         match Tape::open(path, KEPT) {
             Err(error) => assert_eq!(error.kind(), io::ErrorKind::InvalidData),
             Ok((tape, replay)) => {
-                let seen = replay.records.iter().map(|record| str::from_utf8(record).unwrap());
+                let seen = replay
+                    .records
+                    .iter()
+                    .map(|record| str::from_utf8(record).unwrap());
                 let seen: Vec<&str> = seen.collect();
                 assert!(RECORDS.starts_with(&seen), "{seen:?}");
                 // What is written next is read after what was good.

@@ -154,7 +154,7 @@ mod tests {
                 everything: false,
             });
         });
-        assert!(line.contains("by=backend sequence=7"), "{line}");
+        assert!(line.contains("by=\"backend\" sequence=7"), "{line}");
         assert!(line.contains("paths=2 tags=0 parameters=1"), "{line}");
         let text = events.encode();
         assert!(
