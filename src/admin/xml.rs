@@ -17,8 +17,7 @@ use quick_xml::{
     events::{BytesRef, Event},
 };
 
-/// Items of one invalidation that are read (CloudFront: 3,000 files in progress).
-pub(super) const ITEMS_MAX: usize = 3_000;
+use crate::invalidate::ITEMS_MAX;
 
 /// The namespace of every document.
 const NAMESPACE: &str = "http://cloudfront.amazonaws.com/doc/2020-05-31/";

@@ -19,9 +19,9 @@ const DAYS: [&str; 7] = [
 const MONTHS: [&str; 12] = [
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
 ];
-pub(super) const DAY_SECONDS: u64 = 86_400;
+const DAY_SECONDS: u64 = 86_400;
 /// 9999-12-31 23:59:59, the last moment that four digits of year can name.
-pub(super) const LAST: u64 = 253_402_300_799;
+const LAST: u64 = 253_402_300_799;
 
 /// The moment that `text` names, as IMF-fixdate, RFC 850 date or asctime date.
 ///
@@ -251,7 +251,7 @@ fn since_epoch(year: u64, month: u64, day: u64) -> u64 {
 }
 
 /// Year, month and day, so many days after 1970-01-01.
-pub(super) fn civil(days: u64) -> (u64, u64, u64) {
+fn civil(days: u64) -> (u64, u64, u64) {
     const ERA_DAYS: u64 = 146_097; // 400 years
     let days = days + 719_468;
     let (era, day_of_era) = (days / ERA_DAYS, days % ERA_DAYS);
