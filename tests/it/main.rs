@@ -6,6 +6,7 @@
 
 mod admin;
 mod alloc;
+mod clients;
 mod cloudfront;
 mod config;
 mod daemon;
