@@ -17,13 +17,13 @@ use std::{
 
 use arc_swap::ArcSwap;
 use tokio::{sync::mpsc, time::timeout};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::{
     admin::{self, Phase, Readiness, ReloadCall, Reloads},
     config::{self, Changes},
     flight::Flights,
-    invalidate::{self, Invalidations},
+    invalidate::{self, Invalidations, sweep},
     ledger::Ledger,
     listen::{Bounds, Workers},
     observe::Stop,
@@ -70,6 +70,8 @@ pub struct App {
     readiness: Readiness,
     /// Cancelled when a worker is gone.
     lost: CancellationToken,
+    /// Reclaims what was invalidated, beside the workers' threads.
+    _sweep: AbortOnDropHandle<()>,
 }
 
 /// Why a configuration cannot be served on this machine.
@@ -120,6 +122,7 @@ impl App {
         let journal = snapshot.admin.as_ref().and_then(|one| one.journal.clone());
         // Before anybody is served: the ledger goes on from where it was.
         let invalidations = Invalidations::open(parts, journal).map_err(Unservable::Journal)?;
+        invalidations.follow(&snapshot);
         let (reloads, reload_calls) = Reloads::new();
         let readiness = Readiness::default();
         let desk = Desk {
@@ -160,9 +163,10 @@ impl App {
             readiness,
             lost,
             outside,
+            _sweep: AbortOnDropHandle::new(tokio::spawn(sweep::run(store.clone(), ledger.clone()))),
         };
         app.workers.set_bounds(bounds(&snapshot));
-        sources::show(&app.outside.events, &app.workers, store, flights);
+        sources::show(&app.outside.events, &app.workers, store, ledger, flights);
         let opened = app.open(&everything(&snapshot)).map_err(|(_, why)| why)?;
         app.enter(opened);
         app.readiness.enter(Phase::Ready);
@@ -208,6 +212,7 @@ impl App {
             }
         };
         // From here on nothing fails.
+        self.desk.invalidations.follow(&next);
         let events = &self.outside.events;
         self.workers.set_bounds(bounds(&next));
         let meters = events.meters(&next);

@@ -78,7 +78,8 @@ impl Invalidations {
 
 /// Whether `object` was forgotten before, and only still takes room.
 fn is_gone(ledger: &Ledger, object: &Arc<Object>) -> bool {
-    ledger.covers(&object.meta.marks, object.meta.born) == Some(Mode::Hard)
+    let judged = object.judge(ledger.head(), |marks, since| ledger.covers(marks, since));
+    judged == Some(Mode::Hard)
 }
 
 /// One order in a ledger of its own: what counts judges as what serves, and as fast however

@@ -30,16 +30,19 @@ use crate::{
 
 mod count;
 mod id;
+mod keys;
 mod order;
 mod record;
 mod register;
 mod resolve;
+pub mod sweep;
 
 pub use order::{
     Caller, ITEMS_MAX, Invalidation, Mode, Offence, Order, PATH_CHARACTERS_MAX, Preview,
     REFERENCE_BYTES_MAX, Refused, SAMPLE_MAX, TAG_BYTES_MAX, Tag, TagCase, Where,
 };
 
+use keys::Keys;
 use register::{Claim, Hold, REMEMBERED_BYTES_MAX, REMEMBERED_MAX, Register};
 use resolve::{Resolved, resolve};
 
@@ -64,6 +67,7 @@ pub struct Parts {
 struct Inner {
     parts: Parts,
     register: Register,
+    keys: Keys,
     journal: Option<Journal>,
     /// How many ids were made.
     ids: AtomicU64,
@@ -87,10 +91,17 @@ impl Invalidations {
         Ok(Self(Arc::new(Inner {
             parts,
             register,
+            keys: Keys::default(),
             journal,
             ids: AtomicU64::new(0),
             counting: Arc::new(Semaphore::new(1)),
         })))
+    }
+
+    /// To be called with each configuration before it serves: what is stored stays when one
+    /// follows another, and what is invalidated must cover it however it is keyed.
+    pub fn follow(&self, site: &Snapshot) {
+        self.0.keys.note(site);
     }
 
     /// Accepts `order` for `by`: when this returns `Ok`, the promise holds, and the journal,
@@ -160,7 +171,7 @@ impl Invalidations {
     /// What `order` would cover now; changes nothing. [`Refused::Busy`] when too much is
     /// being counted already.
     pub async fn preview(&self, site: &Arc<Snapshot>, order: &Order) -> Result<Preview, Refused> {
-        let resolved = resolve(site, order)?;
+        let resolved = resolve(site, &self.0.keys, order)?;
         if let Some(reference) = &order.reference
             && let Claim::Taken(known) = self.0.register.claim(&resolved.distribution, order)
         {
@@ -172,7 +183,7 @@ impl Invalidations {
 
     /// Whether `order` could be accepted in `site`, its reference aside; changes nothing.
     pub fn check(&self, site: &Snapshot, order: &Order) -> Result<(), Refused> {
-        resolve(site, order).map(drop)
+        resolve(site, &self.0.keys, order).map(drop)
     }
 
     /// The number of the latest invalidation, the viewers' unsafe requests included.
@@ -197,7 +208,7 @@ impl Invalidations {
 
     /// Resolves `order`, and holds its reference.
     async fn claim(&self, site: &Snapshot, order: &Order) -> Result<Taken, Refused> {
-        let resolved = resolve(site, order)?;
+        let resolved = resolve(site, &self.0.keys, order)?;
         loop {
             match self.0.register.claim(&resolved.distribution, order) {
                 Claim::Free(hold) => return Ok(Taken::New(resolved, hold)),

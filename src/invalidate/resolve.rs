@@ -5,13 +5,14 @@
 //! Where that cannot be had exactly, more is covered, never less.
 //!
 //! A path that no behaviour serves is accepted with all its queries: there is nothing there
-//! to cover, unless a configuration before this one stored something.
+//! to cover, unless a configuration before this one stored something. So is one with a query
+//! where a reload has changed what is in the key.
 
 use std::{borrow::Cow, collections::HashSet};
 
 use super::{
     ITEMS_MAX, Offence, Order, PATH_CHARACTERS_MAX, REFERENCE_BYTES_MAX, Refused, TAG_BYTES_MAX,
-    Tag, TagCase, Where,
+    Tag, TagCase, Where, keys::Keys,
 };
 use crate::{
     fields::{path, query, query::Piece},
@@ -31,8 +32,9 @@ pub(super) struct Resolved {
 /// Why an item means nothing here, and what would do.
 type Why = String;
 
-/// What `order` is about in `site`; errs with every item that is about nothing.
-pub(super) fn resolve(site: &Snapshot, order: &Order) -> Result<Resolved, Refused> {
+/// What `order` is about in `site`; errs with every item that is about nothing. `keys` says
+/// how what is stored may be keyed.
+pub(super) fn resolve(site: &Snapshot, keys: &Keys, order: &Order) -> Result<Resolved, Refused> {
     let seen = order.items();
     if seen > ITEMS_MAX {
         let max = ITEMS_MAX;
@@ -41,6 +43,7 @@ pub(super) fn resolve(site: &Snapshot, order: &Order) -> Result<Resolved, Refuse
     let distribution = distribution(site, order.distribution.as_deref())?;
     let mut found = Found {
         distribution,
+        rekeyed: keys.have_changed(&distribution.id),
         selectors: HashSet::with_capacity(seen),
         offences: Vec::new(),
     };
@@ -109,6 +112,8 @@ fn checked_reference(reference: &str) -> Result<(), Why> {
 /// What was found so far.
 struct Found<'s> {
     distribution: &'s Distribution,
+    /// Whether what is stored may be keyed otherwise.
+    rekeyed: bool,
     selectors: HashSet<Selector>,
     offences: Vec<Offence>,
 }
@@ -149,6 +154,9 @@ impl Found<'_> {
     /// One path with one query.
     fn page(&mut self, path: &str, query: Option<&str>) -> Result<(), Why> {
         let path = canonical(path)?;
+        if self.rekeyed && query.is_some() {
+            self.every_query(&path);
+        }
         let id = &self.distribution.id;
         match serving(self.distribution, &path) {
             Some(behaviour) => {
@@ -176,6 +184,9 @@ impl Found<'_> {
     /// One path with every query that begins like `query`.
     fn queries(&mut self, path: &str, query: &str) -> Result<(), Why> {
         let path = canonical(path)?;
+        if self.rekeyed {
+            self.every_query(&path);
+        }
         let Some(behaviour) = serving(self.distribution, &path) else {
             self.every_query(&path);
             return Ok(());

@@ -6,6 +6,7 @@ use http::{HeaderMap, Response, StatusCode};
 
 use super::{ReplyBody, Way, hit, synth};
 use crate::{
+    fields::tags,
     observe::CacheResult,
     origin::Received,
     policy::{
@@ -159,6 +160,7 @@ pub(super) fn passing_on(
 ) -> Response<ReplyBody> {
     let outcome = Outcome::Miss.with_status(status);
     let request_id = way.request_id.clone();
+    tags::strip(&mut headers);
     Report {
         outcome,
         status: said,

@@ -16,6 +16,8 @@ mod explain;
 mod floors;
 mod harness;
 mod history;
+mod invalidate;
+mod ledger;
 mod origin;
 mod properties;
 mod reload;
