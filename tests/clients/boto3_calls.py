@@ -152,7 +152,8 @@ for paths in [["a"], ["/a", ""], ["#"], ["/" + 4_000 * "a"], ["/a\tb"], []]:
     refused("InvalidArgument", 400, create, *paths, kind=errors.InvalidArgument)
 refused("InvalidArgument", 400, create, "/a", reference="", kind=errors.InvalidArgument)
 for marker in [{"Marker": "I0"}, {"MaxItems": "0"}, {"MaxItems": "many"}]:
-    refused("InvalidArgument", 400, cloudfront.list_invalidations, DistributionId="clinic", **marker)
+    call = cloudfront.list_invalidations
+    refused("InvalidArgument", 400, call, DistributionId="clinic", **marker)
 lying = batch("/a")
 lying["Paths"]["Quantity"] = 2
 refused(
@@ -170,10 +171,13 @@ refused("InvalidAction", 400, cloudfront.list_distributions)
 create(*[f"/{number}" for number in range(3_000)])
 
 # Who is not believed.
-message = refused("SignatureDoesNotMatch", 403, create, "/a", by=client(aws_secret_access_key="x", aws_access_key_id="AKIAWARMFRONT"))
+stranger = client(aws_access_key_id="AKIAWARMFRONT", aws_secret_access_key="x")
+message = refused("SignatureDoesNotMatch", 403, create, "/a", by=stranger)
 assert message.startswith("The request signature we calculated does not match"), message
-refused("InvalidClientTokenId", 403, create, "/a", by=client(aws_access_key_id="AKIA", aws_secret_access_key="x"))
-refused("MissingAuthenticationToken", 403, create, "/a", by=client(config=Config(signature_version=UNSIGNED)))
+unknown = client(aws_access_key_id="AKIA", aws_secret_access_key="x")
+refused("InvalidClientTokenId", 403, create, "/a", by=unknown)
+unsigned = client(config=Config(signature_version=UNSIGNED))
+refused("MissingAuthenticationToken", 403, create, "/a", by=unsigned)
 for minutes, message in [(-6, "Signature expired: "), (6, "Signature not yet current: ")]:
     then = datetime.now(timezone.utc) + timedelta(minutes=minutes)
     with mock.patch.object(botocore.auth, "get_current_datetime", return_value=then):

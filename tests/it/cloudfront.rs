@@ -303,6 +303,8 @@ fn who_is_not_believed_changes_and_learns_nothing() {
     for (code, status, call) in calls {
         refused(&edge.call(&call), status, code);
     }
+    let series = "warmfront_admin_refused_total{reason=\"SignatureDoesNotMatch\"}";
+    assert_eq!(edge.daemon.metric(series), 12.0);
     assert_eq!(edge.x_cache("/a"), "Hit");
     assert_eq!(edge.call(&good).status, 201);
     assert_eq!(edge.x_cache("/a"), "Miss");

@@ -1,8 +1,9 @@
-//! CloudFront's CreateInvalidation, GetInvalidation and ListInvalidations, for clients that know them.
+//! CloudFront's calls for invalidations: made, read back and listed by AWS's own clients.
 //!
 //! A request is believed by its signature alone ([`crate::admin::sigv4`]): its head is
-//! judged before its body is read, and both before anything is said of what exists. `DistributionId` is the distribution's `id`. An invalidation
-//! is `Completed` when it is answered, so waiters return at once.
+//! judged before its body is read, and both before anything is said of what exists.
+//! `DistributionId` is the distribution's `id`. An invalidation is `Completed` when it
+//! is answered, so waiters return at once.
 //!
 //! A `CallerReference` is this API's own: the same one here and as the JSON API's
 //! `reference` are two. It is remembered as `cloudfront:` and itself.
