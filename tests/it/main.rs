@@ -6,6 +6,8 @@
 
 mod admin;
 mod alloc;
+mod clients;
+mod cloudfront;
 mod config;
 mod daemon;
 mod demo;
