@@ -13,6 +13,7 @@
 //!  5  serve                                          a request, from the viewer's message to the answer
 //!  4  config  store  flight  origin  ledger          services; each wraps one outside thing
 //!     observe  coding
+//!  5  serve  invalidate                              a viewer's request; an operator's invalidation
 //!  5  serve  invalidate                              a request, from the viewer's message to the answer;
 //!                                                    what ends answers before their time
 //!  4  config  store  flight  origin  ledger  observe services; each wraps one outside thing
@@ -52,6 +53,10 @@
 //! * *The store cannot fail a request*, and counts every byte where it is held.
 //! * *One shared fetch per key*, shared only once its head proves that it may be, and nobody
 //!   waits for it without a bound.
+//! * *What was asked for before an invalidation is for nobody who asks after it*, whatever
+//!   became of it: stored, stale, in flight, or about to be confirmed.
+//! * *What an invalidation call answers is on the disk*, where there is a journal; and when
+//!   that fails, what was invalidated is gone all the same.
 //! * *A viewer that leaves cancels nothing that others could use.*
 //! * *Nothing from the network can panic the process.*
 //!

@@ -132,6 +132,20 @@ fn stale_if_error(meta: &Meta, now: Timestamp) -> Option<Standing> {
     (within && meta.lifetime.if_error > 0).then_some(standing)
 }
 
+/// What would be remembered of a response that a stored one with the marks `old` has become
+/// by another answer of the origin, or why it is no longer stored. It keeps the tags that are
+/// not among its fields, since those are not stored.
+pub fn renewed(
+    ask: &Ask,
+    rules: &Rules,
+    old: &Marks,
+    (status, merged): (StatusCode, &HeaderMap),
+    times: Times,
+) -> Result<Meta, WhyNot> {
+    let marks = old.refreshed(ask, rules, merged);
+    remembered(ask, rules, (status, merged), times, marks)
+}
+
 /// What would be remembered of the stored response that `stored` is of, when `fresh` confirmed
 /// it and made its fields `merged`; or why it is no longer stored.
 pub fn refreshed(
@@ -142,8 +156,7 @@ pub fn refreshed(
     merged: &HeaderMap,
     times: Times,
 ) -> Result<Meta, WhyNot> {
-    let marks = stored.marks.refreshed(ask, rules, merged);
-    let mut meta = remembered(ask, rules, (stored.status, merged), times, marks)?;
+    let mut meta = renewed(ask, rules, &stored.marks, (stored.status, merged), times)?;
     // What is stored names Accept-Encoding by our own hand; the origin's word is the older one
     // where it does not say it anew.
     if let (Some(now), Some(then)) = (&mut meta.recodable, stored.recodable)

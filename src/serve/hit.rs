@@ -139,7 +139,8 @@ fn reported(way: &Way, object: &Object, chosen: Chosen<'_>, report: Report) -> R
     part::cut(way, object, &slice, answer)
 }
 
-fn validators(head: &Head) -> Validators<'_> {
+/// The validators of what has this head.
+pub(super) fn validators(head: &Head) -> Validators<'_> {
     let of = |name| head.get(name);
     Validators {
         tag: of(&http::header::ETAG),

@@ -19,13 +19,14 @@ use std::{
 use arc_swap::ArcSwap;
 use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
+use tokio::time::Instant;
 
 use recode::{Chosen, Missing};
 
 use crate::{
     flight::Flights,
     ledger::Ledger,
-    observe::{CacheResult, Events, Meters},
+    observe::{CacheResult, Events, Histogram, Meters},
     origin::Origins,
     policy::{
         Ask, Key, Meta, Rules, Scheme, deliver,
@@ -39,12 +40,14 @@ use crate::{
 };
 
 mod ask;
+mod debug;
 mod errand;
 mod hit;
 mod interim;
 mod led;
 mod miss;
 mod part;
+mod partial;
 mod pass;
 mod recode;
 mod reply;
@@ -187,6 +190,17 @@ impl Way {
         meters.saved_bytes.more(bytes as u64);
     }
 
+    /// Begins now.
+    fn wait(&self) -> Wait {
+        let behaviour = self.route.behaviour().index;
+        let clock = self.edge.clock;
+        Wait {
+            since: clock.instant(),
+            clock,
+            took: self.site.meters.behaviour(behaviour).viewer_head.clone(),
+        }
+    }
+
     fn meter(&self) -> reply::Meter {
         let behaviour = self.route.behaviour().index;
         reply::Meter {
@@ -211,7 +225,7 @@ pub fn respond(edge: &Arc<Edge>, request: Request<Incoming>, mut viewer: Viewer)
         Routed::NoSuchHost => return synth::no_such_host(&site, &ask, request_id).into(),
         Routed::NoSuchPath => return synth::no_such_path(&site, &ask, request_id).into(),
     };
-    let mut way = Way {
+    let way = Way {
         edge: edge.clone(),
         site,
         route,
@@ -220,10 +234,24 @@ pub fn respond(edge: &Arc<Edge>, request: Request<Incoming>, mut viewer: Viewer)
         interims,
     };
     let key = match intent::intent(&way.ask, way.rules()) {
-        Intent::Cache(key) => way.looked_up(key),
-        Intent::Pass(why) => return Responding::later(pass::pass(way, body, upgrade, why)),
+        Intent::Cache(key) => key,
+        Intent::Pass(why) => {
+            let wait = way.wait();
+            return Responding::later(wait, pass::pass(way, body, upgrade, why));
+        }
         Intent::Refuse(why) => return synth::refused(&way, why).into(),
     };
+    let told = debug::is_asked(&way).then_some(key);
+    let answer = cached(way, key, now);
+    match told {
+        None => answer,
+        Some(key) => debug::telling(key, answer),
+    }
+}
+
+/// Answers a request for the cache, whose plain key is `key`.
+fn cached(mut way: Way, key: Key, now: Timestamp) -> Responding {
+    let key = way.looked_up(key);
     let found = way.find(key);
     if let Found::Object(object) = &found {
         let reuse = way.reuse(object, now);
@@ -232,7 +260,8 @@ pub fn respond(edge: &Arc<Edge>, request: Request<Incoming>, mut viewer: Viewer)
             (Reuse::Validate(_), _) => {}
             (_, Some(Missing::Decoded | Missing::Undecodable)) => {
                 let object = object.clone();
-                return Responding::later(decoded(way, key, object));
+                let wait = way.wait();
+                return Responding::later(wait, decoded(way, key, object));
             }
             (Reuse::Serve(standing), missing) => {
                 if let Some(Missing::Better(coding)) = missing {
@@ -250,7 +279,22 @@ pub fn respond(edge: &Arc<Edge>, request: Request<Incoming>, mut viewer: Viewer)
             }
         }
     }
-    Responding::later(miss::miss(way, key, found))
+    let wait = way.wait();
+    Responding::later(wait, miss::miss(way, key, found))
+}
+
+/// How long a viewer waits for an answer that is not at hand.
+struct Wait {
+    since: Instant,
+    clock: Clock,
+    took: Histogram,
+}
+
+impl Wait {
+    fn over(self) {
+        let now = self.clock.instant();
+        self.took.observe(now.saturating_duration_since(self.since));
+    }
 }
 
 /// Answers from `object`, once it is decoded for a viewer that does not accept its coding; by
@@ -290,8 +334,15 @@ pub enum Responding {
 }
 
 impl Responding {
-    fn later(answer: impl Future<Output = Response<ReplyBody>> + Send + 'static) -> Self {
-        Self::Later(Box::pin(answer))
+    fn later(
+        wait: Wait,
+        answer: impl Future<Output = Response<ReplyBody>> + Send + 'static,
+    ) -> Self {
+        Self::Later(Box::pin(async move {
+            let answer = answer.await;
+            wait.over();
+            answer
+        }))
     }
 }
 

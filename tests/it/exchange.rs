@@ -18,6 +18,7 @@ macro_rules! exchanges {
 exchanges! {
     coalesce: "coalesce",
     compress: "compress",
+    debug: "debug",
     fail: "fail",
     fresh: "fresh",
     groups: "groups",
@@ -29,6 +30,7 @@ exchanges! {
     invalidate_in_flight: "invalidate_in_flight",
     invalidate_soft: "invalidate_soft",
     key: "key",
+    partial: "partial",
     pass: "pass",
     path: "path",
     range: "range",
