@@ -29,7 +29,8 @@ use crate::{
         key::Part,
         marks::Sequence,
         partial,
-        recode::{self, Recodable, Wanted, WhyAsIs},
+        recode::{self, Recodable, WhyAsIs},
+        represent::{self, Wanted},
         settle::{self, Settled, Times},
     },
     serve::{self, Viewer},
@@ -407,7 +408,7 @@ fn coded(ask: &Ask, rules: &Rules, recodable: Result<Recodable, WhyAsIs>) -> Dec
         }
     };
     let own = response.own.name();
-    let this = match recode::wanted(ask, rules, response) {
+    let this = match represent::wanted(ask, rules, response) {
         Wanted::Own => own,
         Wanted::Decoded => Coding::Identity.name(),
         Wanted::Best(codings) => codings.preferred(&Coding::ALL).map_or(own, Coding::name),

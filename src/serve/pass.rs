@@ -25,7 +25,7 @@ use crate::{
         intent::{self, Intent, WhyPass},
         marks::{self, Mark, Mode},
         partial::Kept,
-        recode,
+        represent,
         selector::Selector,
         settle::{self, Settled, Times},
         unsafe_method, validate,
@@ -184,7 +184,7 @@ pub(super) async fn for_coding(way: Way) -> Response<ReplyBody> {
     let status = fetched.head.status;
     let mut headers = deliver::end_to_end(fetched.head.headers, fetched.head.version);
     // As every other answer to this page says.
-    recode::vary(&mut headers);
+    represent::vary(&mut headers);
     let said = CacheStatus {
         detail: Some("undecodable"),
         ..CacheStatus::forwarded(fwd, status)
