@@ -126,6 +126,19 @@ mod tests {
     }
 
     #[test]
+    fn windows_that_the_web_does_not_have_are_refused() {
+        let mut large = zstd::stream::write::Encoder::new(Vec::new(), 3).unwrap();
+        large.window_log(27).unwrap();
+        std::io::Write::write_all(&mut large, &text(3_000)).unwrap();
+        let large = large.finish().unwrap();
+        assert_eq!(zstd::decode_all(&*large).unwrap(), text(3_000));
+        assert_eq!(plain(Coding::Zstd, &large, 1 << 20), Err(Unmade::Corrupt));
+        // "Large Window Brotli", 2^30.
+        let large = [0x11, 0x1e, 0x03];
+        assert_eq!(plain(Coding::Br, &large, 1 << 20), Err(Unmade::Corrupt));
+    }
+
+    #[test]
     fn members_of_gzip_and_frames_of_zstd_may_follow_each_other() {
         for coding in [Coding::Gzip, Coding::Zstd] {
             let twice = [coded(coding, b"one"), coded(coding, b"two")].concat();
