@@ -8,6 +8,7 @@
 //! goes on, a passing one is cancelled.
 
 use std::{
+    cell::Cell,
     future::Future,
     net::SocketAddr,
     pin::Pin,
@@ -137,13 +138,24 @@ impl Way {
         &self.route.behaviour().rules
     }
 
+    /// What the store has for this request; what was invalidated hard is as if it were not
+    /// there.
     fn find(&self, key: Key) -> Found {
         let head = self.edge.ledger.head();
-        self.edge.store.find(key, |object| {
+        let others = Cell::new(false);
+        let found = self.edge.store.find(key, |object| {
+            if self.edge.judged(object, head) == Some(Mode::Hard) {
+                return false;
+            }
             let varying = object.meta.varying.as_ref();
-            varying.is_none_or(|varying| varying.matches(&self.ask, self.rules()))
-                && self.edge.judged(object, head) != Some(Mode::Hard)
-        })
+            let ours = varying.is_none_or(|varying| varying.matches(&self.ask, self.rules()));
+            others.set(others.get() | !ours);
+            ours
+        });
+        match found {
+            Found::OtherVariants if !others.get() => Found::Nothing,
+            found => found,
+        }
     }
 
     /// What to do with `object`, which [`Way::find`] found.
