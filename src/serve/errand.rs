@@ -159,9 +159,7 @@ impl Errand {
     ) -> Option<Self> {
         let (way, status) = (&*self.way, fetched.head.status);
         let meters = &way.site.meters;
-        meters
-            .origin_first_byte(way.route.behaviour().index)
-            .observe(fetched.timings.first_byte);
+        meters.origin_took(way.route.behaviour().index, fetched.timings.first_byte);
         let headers = deliver::end_to_end(fetched.head.headers, fetched.head.version);
         // What was invalidated meanwhile is no stand-in for an error.
         let stands = !status.is_server_error() || self.standing_in().is_some();

@@ -19,11 +19,12 @@ use std::{
 use arc_swap::ArcSwap;
 use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
+use tokio::time::Instant;
 
 use crate::{
     flight::Flights,
     ledger::Ledger,
-    observe::{CacheResult, Events, Meters},
+    observe::{CacheResult, Events, Histogram, Meters},
     origin::Origins,
     policy::{
         Ask, Key, Meta, Rules, Scheme, deliver,
@@ -175,6 +176,17 @@ impl Way {
             .count(result);
     }
 
+    /// Begins now.
+    fn wait(&self) -> Wait {
+        let behaviour = self.route.behaviour().index;
+        let clock = self.edge.clock;
+        Wait {
+            since: clock.instant(),
+            clock,
+            took: self.site.meters.behaviour(behaviour).viewer_head.clone(),
+        }
+    }
+
     fn meter(&self) -> reply::Meter {
         let behaviour = self.route.behaviour().index;
         reply::Meter {
@@ -209,7 +221,10 @@ pub fn respond(edge: &Arc<Edge>, request: Request<Incoming>, mut viewer: Viewer)
     };
     let key = match intent::intent(&way.ask, way.rules()) {
         Intent::Cache(key) => way.looked_up(key),
-        Intent::Pass(why) => return Responding::later(pass::pass(way, body, upgrade, why)),
+        Intent::Pass(why) => {
+            let wait = way.wait();
+            return Responding::later(wait, pass::pass(way, body, upgrade, why));
+        }
         Intent::Refuse(why) => return synth::refused(&way, why).into(),
     };
     let found = way.find(key);
@@ -229,7 +244,22 @@ pub fn respond(edge: &Arc<Edge>, request: Request<Incoming>, mut viewer: Viewer)
             Reuse::Validate(_) => {}
         }
     }
-    Responding::later(miss::miss(way, key, found))
+    let wait = way.wait();
+    Responding::later(wait, miss::miss(way, key, found))
+}
+
+/// How long a viewer waits for an answer that is not at hand.
+struct Wait {
+    since: Instant,
+    clock: Clock,
+    took: Histogram,
+}
+
+impl Wait {
+    fn over(self) {
+        let now = self.clock.instant();
+        self.took.observe(now.saturating_duration_since(self.since));
+    }
 }
 
 /// An answer on its way: at hand for a hit, otherwise a future on the heap, so that a
@@ -242,8 +272,15 @@ pub enum Responding {
 }
 
 impl Responding {
-    fn later(answer: impl Future<Output = Response<ReplyBody>> + Send + 'static) -> Self {
-        Self::Later(Box::pin(answer))
+    fn later(
+        wait: Wait,
+        answer: impl Future<Output = Response<ReplyBody>> + Send + 'static,
+    ) -> Self {
+        Self::Later(Box::pin(async move {
+            let answer = answer.await;
+            wait.over();
+            answer
+        }))
     }
 }
 

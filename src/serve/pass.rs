@@ -159,8 +159,7 @@ async fn send(way: &Way, sent: Sent, purpose: Purpose) -> Result<Fetched, Failur
     })?;
     way.site
         .meters
-        .origin_first_byte(behaviour.index)
-        .observe(fetched.timings.first_byte);
+        .origin_took(behaviour.index, fetched.timings.first_byte);
     Ok(fetched)
 }
 

@@ -5,10 +5,12 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+mod admin;
 mod distribution;
 mod origin;
 mod route;
 
+pub use admin::{Admin, AwsKey, Scope, Secret, Token};
 pub use distribution::{Behaviour, Distribution};
 pub use origin::{Origin, Protocol};
 pub use route::{Hosts, Route, Routed};
@@ -56,13 +58,6 @@ pub struct Cache {
     pub memory: u64,
     /// A larger body streams through, unstored; in bytes.
     pub object_max: u64,
-}
-
-/// The admin listener.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Admin {
-    /// Where it listens.
-    pub address: SocketAddr,
 }
 
 /// A viewers' listener.

@@ -87,6 +87,11 @@ impl Store {
         }))
     }
 
+    /// What it may hold in all, in bytes.
+    pub fn memory_max(&self) -> u64 {
+        self.0.budget.max()
+    }
+
     /// The largest body that is kept, in bytes.
     pub fn object_max(&self) -> u64 {
         self.0.object_max

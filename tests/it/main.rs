@@ -14,6 +14,7 @@ mod explain;
 mod floors;
 mod harness;
 mod history;
+mod invalidate;
 mod ledger;
 mod origin;
 mod properties;

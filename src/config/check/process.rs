@@ -1,9 +1,6 @@
 //! The process: its workers, waits, memory and listeners.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    time::Duration,
-};
+use std::{net::SocketAddr, time::Duration};
 
 use crate::{
     config::{
@@ -13,7 +10,7 @@ use crate::{
         read::{At, Size},
         units,
     },
-    site::{Admin, Cache, Listener, Server},
+    site::{Cache, Listener, Server},
 };
 
 /// More threads than any machine we know has cores.
@@ -30,7 +27,6 @@ const MEMORY_MIN: u64 = 1 << 20;
 
 const MEMORY: u64 = 512 << 20;
 const OBJECT_MAX: u64 = 32 << 20;
-const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9900);
 
 impl Check<'_> {
     pub(super) fn server(&mut self, raw: Option<&At<raw::Server>>) -> Server {
@@ -135,36 +131,8 @@ impl Check<'_> {
         listeners
     }
 
-    pub(super) fn admin(
-        &mut self,
-        raw: Option<&At<raw::Admin>>,
-        listeners: &[At<Listener>],
-    ) -> Option<Admin> {
-        let raw = raw?;
-        let (address, place) = match &raw.value.address {
-            Some(At { value, place }) => (self.address(value, place)?, place),
-            None => (ADMIN, &raw.place),
-        };
-        if let Some(viewers) = listeners
-            .iter()
-            .find(|at| overlap(at.value.address, address))
-        {
-            let line = self.findings.line(&viewers.place);
-            let what = format!("{address} is where viewers connect (line {line})");
-            self.findings
-                .error(place, what)
-                .hint("give the admin API a port of its own");
-        }
-        if !address.ip().is_loopback() {
-            let what = format!("other machines can reach the admin API on {address}");
-            self.findings
-                .warn(place, what)
-                .hint("use a loopback address such as 127.0.0.1:9900");
-        }
-        Some(Admin { address })
-    }
-
-    fn address(&mut self, text: &str, place: &Place) -> Option<SocketAddr> {
+    /// An address to listen on.
+    pub(super) fn address(&mut self, text: &str, place: &Place) -> Option<SocketAddr> {
         if let Ok(address) = text.parse() {
             return Some(address);
         }
@@ -182,7 +150,7 @@ impl Check<'_> {
 
 /// Whether two listeners would get the same connections: with `SO_REUSEPORT` the
 /// kernel lets both bind, and one of them hears nothing.
-fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+pub(super) fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
     let any = |address: SocketAddr, version: SocketAddr| {
         address.ip().is_unspecified() && (address.is_ipv6() || version.is_ipv4())
     };
