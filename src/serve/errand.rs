@@ -330,7 +330,9 @@ impl Errand {
         let (edge, way) = (&self.way.edge, &*self.way);
         let headers = deliver::as_stored(&headers, way.rules(), times.received);
         let kept = meta.and_then(|meta| {
-            if edge.covers(&meta) {
+            // What was gone before the 304 came stays gone, even if that names other tags.
+            let was = edge.ledger.covers(&stale.meta.marks, meta.born);
+            if was.is_some() || edge.covers(&meta) {
                 return Err(WhyNot::Invalidated);
             }
             let shareable = reuse::shared(&meta, &way.ask, way.rules(), times.received);
