@@ -236,8 +236,8 @@ impl Errand {
 
     /// Reads the body for the viewer, for those who come meanwhile, and for the store.
     async fn fill(&self, meta: Meta, headers: &HeaderMap, body: Received, told: &mut Told) {
-        let (edge, way) = (&self.way.edge, &*self.way);
-        let shareable = reuse::shared(&meta, &way.ask, way.rules(), edge.clock.now());
+        let edge = &self.way.edge;
+        let shareable = reuse::shareable(&meta, edge.clock.now());
         let (fill, writer, kept_back) = self.open(meta, headers);
         let reader = fill.reader();
         if shareable {
@@ -335,7 +335,7 @@ impl Errand {
             if was.is_some() || edge.covers(&meta) {
                 return Err(WhyNot::Invalidated);
             }
-            let shareable = reuse::shared(&meta, &way.ask, way.rules(), times.received);
+            let shareable = reuse::shareable(&meta, times.received);
             let key = self.store_key(&meta);
             let head = (meta, &headers);
             let kept = edge.store.refresh(key, &stale, head, times.received);
