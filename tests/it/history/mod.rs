@@ -5,10 +5,12 @@
 //! reloads, and a memory so small that there are evictions. All of it runs over pipes in
 //! simulated time, and each thing that happens is judged at once by the rules in [`model`].
 //!
+//! [`invalidation`] has histories of its own, about what may be served after an invalidation.
 //! [`seeds`] says how to play more of them, or one again.
 
 mod dice;
 mod facts;
+mod invalidation;
 mod model;
 mod origin;
 mod rules;
@@ -18,7 +20,7 @@ mod viewer;
 mod witness;
 mod word;
 
-use std::{sync::Arc, time::Duration};
+use std::{sync::Arc, thread, time::Duration};
 
 use http::{HeaderMap, Method, Version};
 use tokio::{io::duplex, time::sleep};
@@ -228,7 +230,8 @@ impl History {
         let edge = self.edge.inner();
         let snapshot = edge.site.load().snapshot.clone();
         let keys: Vec<_> = PATHS.iter().map(|path| key(&snapshot, path)).collect();
-        // moka frees what it has dropped bit by bit, while it is used.
+        // moka frees what it has dropped bit by bit, while it is used, and when no other thread
+        // stands in its way.
         for _ in 0..FREED_AFTER_MAX {
             for &key in &keys {
                 edge.store.remove(key);
@@ -238,6 +241,7 @@ impl History {
             if edge.store.usage().bytes == 0 {
                 break;
             }
+            thread::yield_now();
         }
     }
 }
