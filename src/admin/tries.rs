@@ -51,7 +51,7 @@ impl Tries {
         }
         let room = tried.len() < ADDRESSES_MAX || tried.contains_key(&Some(peer));
         let wrong = blake3::hash(wrong);
-        let account = tried.entry(room.then_some(peer)).or_insert(Tried {
+        let account = tried.entry(room.then_some(peer)).or_insert_with(|| Tried {
             guesses_left: GUESSES_MAX,
             counted_at: now,
             last: blake3::hash(b""),

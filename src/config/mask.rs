@@ -5,12 +5,17 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-/// `text` with asterisks for what may be secret: the values of origin headers and the secrets
-/// of the admin API, unless they only name where the secret is, and a password in an origin's
-/// URL. As long as `text`.
+/// `text` with asterisks for what may be secret: the values of origin headers, the debug
+/// secret and those of the admin API, unless they only name where the secret is, and a
+/// password in an origin's URL. As long as `text`.
 pub(super) fn blot(text: &str, document: &DeValue<'_>) -> String {
     let mut shown = text.to_owned();
     let file = document.as_table();
+    for server in tables(file, "server") {
+        if let Some(secret) = server.get("debug_secret") {
+            blot_value(&mut shown, secret);
+        }
+    }
     for origin in tables(file, "origin") {
         blot_origin(&mut shown, origin);
     }
@@ -81,10 +86,10 @@ mod tests {
 
     #[test]
     fn header_values_and_passwords_are_not_shown() {
-        let text = "[[origin]]\nurl = \"https://me:pass@host\"\nheaders = { A = \"s\u{e9}cret\", B = \"env:B\", C = 7 }\n";
+        let text = "[server]\ndebug_secret = \"abc\"\n[[origin]]\nurl = \"https://me:pass@host\"\nheaders = { A = \"s\u{e9}cret\", B = \"env:B\", C = 7 }\n";
         let (table, _) = DeTable::parse_recoverable(text);
         let shown = blot(text, &DeValue::Table(table.into_inner()));
-        let wanted = "[[origin]]\nurl = \"********************\"\nheaders = { A = \"*******\", B = \"env:B\", C = * }\n";
+        let wanted = "[server]\ndebug_secret = \"***\"\n[[origin]]\nurl = \"********************\"\nheaders = { A = \"*******\", B = \"env:B\", C = * }\n";
         assert_eq!(shown, wanted);
     }
 

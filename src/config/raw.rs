@@ -50,6 +50,7 @@ tables! {
         drain_timeout: Duration,
         header_timeout: Duration,
         idle_timeout: Duration,
+        debug_secret: String,
     }
 
     /// `[cache]`

@@ -1,9 +1,14 @@
 //! How much of what is stored an order covers.
 //!
 //! The walk takes as long as there is much stored, and nothing waits for it but the call that
-//! wants the number: it runs on a thread of its own, one at a time.
+//! wants the number: it runs on a thread of its own, one at a time, and rests after each one
+//! that was not asked for, so that a flood of invalidations takes no core from the viewers.
 
-use std::{ops::ControlFlow, sync::Arc, time::Duration};
+use std::{
+    ops::ControlFlow,
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 
 use tokio::{task::spawn_blocking, time::timeout};
 
@@ -18,6 +23,9 @@ use crate::{
 /// milliseconds. A preview is asked for to count, and counts them all.
 const KEYS_MAX: u64 = 100_000;
 
+/// How long it rests for each object it has looked at: some ten times as long as that takes.
+const REST: Duration = Duration::from_micros(10);
+
 /// How long a preview waits for others.
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
@@ -30,10 +38,16 @@ impl Invalidations {
             return None;
         }
         let turn = inner.counting.clone().try_acquire_owned().ok()?;
+        let clock = inner.parts.clock;
+        let rests = *inner.rests.lock().unwrap_or_else(PoisonError::into_inner);
+        if rests.is_some_and(|until| clock.instant() < until) {
+            return None;
+        }
         let order = Covering::of(resolved);
         let walk = move || {
-            let (store, mut matched) = (&inner.parts.store, 0);
+            let (store, mut matched, mut seen) = (&inner.parts.store, 0, 0);
             store.visit(|key, object| {
+                seen += 1;
                 if order.covers(&object.meta.marks) {
                     matched += 1;
                     if mode == Mode::Hard {
@@ -42,6 +56,8 @@ impl Invalidations {
                 }
                 ControlFlow::Continue(())
             });
+            let rest = clock.instant() + REST * seen;
+            *inner.rests.lock().unwrap_or_else(PoisonError::into_inner) = Some(rest);
             drop(turn);
             matched
         };

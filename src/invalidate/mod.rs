@@ -11,10 +11,13 @@
 use std::{
     io,
     path::PathBuf,
-    sync::{Arc, atomic::AtomicU64},
+    sync::{Arc, Mutex, atomic::AtomicU64},
 };
 
-use tokio::sync::{Semaphore, oneshot};
+use tokio::{
+    sync::{Semaphore, oneshot},
+    time::Instant,
+};
 
 use crate::{
     ledger::{
@@ -73,6 +76,8 @@ struct Inner {
     ids: AtomicU64,
     /// One walk through the store at a time.
     counting: Arc<Semaphore>,
+    /// Until when nothing is counted that nobody asked for.
+    rests: Mutex<Option<Instant>>,
 }
 
 impl Invalidations {
@@ -95,6 +100,7 @@ impl Invalidations {
             journal,
             ids: AtomicU64::new(0),
             counting: Arc::new(Semaphore::new(1)),
+            rests: Mutex::default(),
         })))
     }
 

@@ -150,7 +150,7 @@ impl Writer {
             for entry in batch {
                 // An error is not `Clone`, and each caller wants one.
                 let copy = |error: &io::Error| io::Error::new(error.kind(), error.to_string());
-                (entry.written)(written.as_ref().map(|()| ()).map_err(copy));
+                (entry.written)(written.as_ref().copied().map_err(copy));
             }
         }
     }
@@ -424,8 +424,9 @@ mod tests {
     /// What is in the journal at `path`, and how much of it was cut off.
     fn read(path: &Path) -> (Vec<String>, u64) {
         let (_, replay) = Tape::open(path, KEPT).unwrap();
-        let text = |record: &Box<[u8]>| String::from_utf8(record.to_vec()).unwrap();
-        (replay.records.iter().map(text).collect(), replay.cut_bytes)
+        let text = |record: Box<[u8]>| String::from_utf8(record.into()).unwrap();
+        let records = replay.records.into_iter().map(text);
+        (records.collect(), replay.cut_bytes)
     }
 
     fn at(folder: &TempDir) -> PathBuf {

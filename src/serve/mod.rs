@@ -38,12 +38,14 @@ use crate::{
 };
 
 mod ask;
+mod debug;
 mod errand;
 mod hit;
 mod interim;
 mod led;
 mod miss;
 mod part;
+mod partial;
 mod pass;
 mod reply;
 mod request_id;
@@ -211,7 +213,7 @@ pub fn respond(edge: &Arc<Edge>, request: Request<Incoming>, mut viewer: Viewer)
         Routed::NoSuchHost => return synth::no_such_host(&site, &ask, request_id).into(),
         Routed::NoSuchPath => return synth::no_such_path(&site, &ask, request_id).into(),
     };
-    let mut way = Way {
+    let way = Way {
         edge: edge.clone(),
         site,
         route,
@@ -220,13 +222,22 @@ pub fn respond(edge: &Arc<Edge>, request: Request<Incoming>, mut viewer: Viewer)
         interims,
     };
     let key = match intent::intent(&way.ask, way.rules()) {
-        Intent::Cache(key) => way.looked_up(key),
+        Intent::Cache(key) => key,
         Intent::Pass(why) => {
             let wait = way.wait();
             return Responding::later(wait, pass::pass(way, body, upgrade, why));
         }
         Intent::Refuse(why) => return synth::refused(&way, why).into(),
     };
+    if debug::is_asked(&way) {
+        return debug::telling(key, cached(way, key, now));
+    }
+    cached(way, key, now)
+}
+
+/// Answers a request for the cache, whose plain key is `key`.
+fn cached(mut way: Way, key: Key, now: Timestamp) -> Responding {
+    let key = way.looked_up(key);
     let found = way.find(key);
     if let Found::Object(object) = &found {
         match way.reuse(object, now) {

@@ -6,11 +6,13 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 mod admin;
+mod debug;
 mod distribution;
 mod origin;
 mod route;
 
 pub use admin::{Admin, AwsKey, Scope, Secret, Token};
+pub use debug::DebugSecret;
 pub use distribution::{Behaviour, Distribution};
 pub use origin::{Origin, Protocol};
 pub use route::{Hosts, Route, Routed};
@@ -49,6 +51,8 @@ pub struct Server {
     pub header_timeout: Duration,
     /// How long a connection may be idle between requests.
     pub idle_timeout: Duration,
+    /// What a request must carry to be told its key.
+    pub debug_secret: Option<DebugSecret>,
 }
 
 /// The store's bounds; they are fixed for the life of the process.

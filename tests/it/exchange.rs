@@ -17,6 +17,7 @@ macro_rules! exchanges {
 
 exchanges! {
     coalesce: "coalesce",
+    debug: "debug",
     fail: "fail",
     fresh: "fresh",
     groups: "groups",
@@ -28,6 +29,7 @@ exchanges! {
     invalidate_in_flight: "invalidate_in_flight",
     invalidate_soft: "invalidate_soft",
     key: "key",
+    partial: "partial",
     pass: "pass",
     path: "path",
     range: "range",

@@ -10,7 +10,7 @@ use crate::{
         read::{At, Size},
         units,
     },
-    site::{Cache, Listener, Server},
+    site::{Cache, DebugSecret, Listener, Server},
 };
 
 /// More threads than any machine we know has cores.
@@ -24,6 +24,9 @@ pub(super) const WAIT_MIN: Duration = Duration::from_millis(1);
 
 /// The smallest cache that holds anything next to its own index.
 const MEMORY_MIN: u64 = 1 << 20;
+
+/// The shortest secret that viewers may try at: 64 bits, when written in hexadecimal digits.
+const DEBUG_SECRET_BYTES_MIN: usize = 16;
 
 const MEMORY: u64 = 512 << 20;
 const OBJECT_MAX: u64 = 32 << 20;
@@ -47,7 +50,31 @@ impl Check<'_> {
             ),
             header_timeout: self.duration(raw.header_timeout.as_ref(), seconds(10), wait.clone()),
             idle_timeout: self.duration(raw.idle_timeout.as_ref(), seconds(75), wait),
+            debug_secret: raw
+                .debug_secret
+                .as_ref()
+                .and_then(|secret| self.debug_secret(secret)),
         }
+    }
+
+    fn debug_secret(&mut self, field: &At<String>) -> Option<DebugSecret> {
+        let bytes = self
+            .secret(&field.value, &field.place)
+            .0
+            .filter(|bytes| !bytes.is_empty())?;
+        if bytes.len() < DEBUG_SECRET_BYTES_MIN {
+            let what = format!("{} bytes can be guessed", bytes.len());
+            self.findings.error(&field.place, what);
+            let hint = format!("use {DEBUG_SECRET_BYTES_MIN} or more, `openssl rand -hex 16`");
+            self.findings.hint(hint);
+        }
+        if !bytes.iter().all(u8::is_ascii_graphic) {
+            let what = "a viewer cannot send it: it holds spaces or other than ASCII";
+            self.findings
+                .error(&field.place, what)
+                .hint("use letters and digits");
+        }
+        Some(DebugSecret::new(&bytes))
     }
 
     pub(super) fn cache(&mut self, raw: Option<&At<raw::Cache>>) -> Cache {

@@ -38,7 +38,7 @@ pub(super) struct Fetch {
     pub(super) begun: usize,
     /// Whether it was for a whole answer: GET, without a range.
     pub(super) whole: bool,
-    /// The fetch whose answer it would confirm.
+    /// The fetch whose answer it would confirm, or whose part it would complete.
     pub(super) validates: Option<usize>,
     /// When the head of its answer was sent.
     pub(super) headed: Option<usize>,
@@ -50,7 +50,7 @@ pub(super) struct Fetch {
     pub(super) word: Word,
     /// What its fields of tags say, where they are there.
     pub(super) tags: [Option<Vec<&'static str>>; 2],
-    /// The fetch whose body this is: another one's for a 304.
+    /// The fetch whose body this is: another one's for what confirms or completes it.
     pub(super) version: usize,
     pub(super) body: Vec<u8>,
 }
@@ -93,6 +93,13 @@ impl Told {
     }
 }
 
+impl Fetch {
+    /// The fetch whose answer this one confirmed, or completed.
+    pub(super) fn goes_on(&self) -> Option<usize> {
+        self.validates.filter(|_| matches!(self.status, 206 | 304))
+    }
+}
+
 impl fmt::Display for Fetch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} [{}]", self.status, self.word.cache_control())?;
@@ -101,6 +108,7 @@ impl fmt::Display for Fetch {
         }
         match self.status {
             304 => write!(f, ", confirms f{}", self.version),
+            206 => write!(f, ", a part of f{}", self.version),
             _ => write!(f, ", {} bytes", self.body.len()),
         }
     }

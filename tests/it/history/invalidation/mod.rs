@@ -85,6 +85,8 @@ const KINDS: &[&str] = &[
     "hard",
     "pages",
     "parameters",
+    "parts",
+    "parts made whole",
     "prefixes",
     "restarts",
     "soft",
@@ -275,7 +277,7 @@ impl History {
         self.idle.settled().await;
         for life in &self.lives {
             let bytes = life.freed();
-            let said = format!("{bytes} bytes are taken, and nothing is stored {} {}", self.setting.through_orders, life.edge.inner().store.objects().count());
+            let said = format!("{bytes} bytes are taken, and nothing is stored");
             self.witness.demand(bytes == 0, &said);
         }
         let (waiting, open) = self.witness.seen().model.open();
@@ -339,6 +341,7 @@ impl Life {
             events: inner.events.clone(),
         };
         let invalidations = Invalidations::open(parts, None).unwrap();
+        invalidations.follow(&inner.site.load().snapshot);
         Self {
             edge,
             invalidations,

@@ -51,7 +51,7 @@ impl Model {
         if question.page.text != asker.page.text {
             return Err("an answer for another page".to_owned());
         }
-        let varies = question.page.varies && matches!(fetch.status, 200 | 304);
+        let varies = question.page.varies && matches!(fetch.status, 200 | 206 | 304);
         if varies && question.language != asker.language {
             return Err("another variant".to_owned());
         }
@@ -227,21 +227,21 @@ impl Model {
         let fetch = &self.fetches[id];
         let page = self.questions[fetch.asker].page;
         let meanwhile = fetch.headed.is_none_or(|headed| call.began < headed);
-        let confirmed = fetch.validates.filter(|_| fetch.status == 304 && meanwhile);
+        let confirmed = fetch.goes_on().filter(|_| meanwhile);
         call.call.covers(page, &self.tags(id))
             || confirmed.is_some_and(|old| call.call.covers(page, &self.tags(old)))
     }
 
-    /// The tags of the answer of fetch `id`: where a 304 names none, they stay.
+    /// The tags of the answer of fetch `id`: where a confirmation names none, they stay.
     fn tags(&self, id: usize) -> Vec<&'static str> {
         let of = |field: usize| {
             let mut at = id;
             loop {
                 let fetch = &self.fetches[at];
-                match (&fetch.tags[field], fetch.validates) {
+                match (&fetch.tags[field], fetch.goes_on()) {
                     (Some(tags), _) => return tags.clone(),
-                    (None, Some(old)) if fetch.status == 304 => at = old,
-                    (None, _) => return Vec::new(),
+                    (None, Some(old)) => at = old,
+                    (None, None) => return Vec::new(),
                 }
             }
         };

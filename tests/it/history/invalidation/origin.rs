@@ -226,6 +226,18 @@ impl Origin {
         if told.status != 200 {
             return told;
         }
+        let completed = good.filter(|good| {
+            let tag = format!("\"f{good}\"");
+            plan.confirms && request.all("if-range").any(|held| held == tag)
+        });
+        if let Some(version) = completed {
+            return Fetch {
+                status: 206,
+                version,
+                body: seen.model.fetches[version].body.clone(),
+                ..told
+            };
+        }
         let held = good.filter(|good| {
             let tag = format!("\"f{good}\"");
             plan.confirms && request.all("if-none-match").any(|held| held == tag)
@@ -240,6 +252,14 @@ impl Origin {
             };
         }
         all.insert((asker.page.text, language), id);
+        let part = wanted(request).is_some_and(|first| first < told.body.len());
+        let anew = request.all("if-range").next().is_none();
+        if plan.confirms && part && anew {
+            return Fetch {
+                status: 206,
+                ..told
+            };
+        }
         told
     }
 
@@ -255,7 +275,7 @@ impl Origin {
         let mut add = |name: &str, value: String| fields.push((name.to_owned(), value));
         let now = self.start.after(Duration::from_millis(self.witness.now()));
         add("date", date(now));
-        if matches!(told.status, 200 | 304) {
+        if matches!(told.status, 200 | 206 | 304) {
             add("etag", format!("\"f{}\"", told.version));
         }
         if request.word(0) != "HEAD" {
@@ -263,7 +283,7 @@ impl Origin {
             let modified = Timestamp::from_unix(MODIFIED + id as u64);
             add("last-modified", date(modified));
         }
-        if self.witness.varies(id) && told.status == 200 {
+        if self.witness.varies(id) && matches!(told.status, 200 | 206) {
             add("vary", "accept-language".to_owned());
         }
         for ((name, parting), tags) in TAG_FIELDS.iter().zip(&told.tags) {
@@ -271,18 +291,27 @@ impl Origin {
                 add(name, tags.join(parting));
             }
         }
+        let mut body = told.body.clone();
+        if told.status == 206 {
+            let (first, length) = (wanted(request).unwrap_or_default(), body.len());
+            let end = length.min(last(request).map_or(length, |last| last + 1));
+            add(
+                "content-range",
+                format!("bytes {first}-{}/{length}", end - 1),
+            );
+            body = body[first..end].to_vec();
+        }
         if told.status != 304 {
             match announced {
-                true => add("content-length", told.body.len().to_string()),
+                true => add("content-length", body.len().to_string()),
                 false => add("transfer-encoding", "chunked".to_owned()),
             }
         }
         let status = http::StatusCode::from_u16(told.status).unwrap();
         let head = wire::head(&format!("HTTP/1.1 {status}"), &fields);
-        let body = match bodiless(request, &head) {
-            true => Vec::new(),
-            false => told.body.clone(),
-        };
+        if bodiless(request, &head) {
+            body.clear();
+        }
         (head, body)
     }
 }
@@ -297,8 +326,28 @@ impl Dial for Origin {
     }
 }
 
-/// The fetch whose answer a request would confirm: its time says so.
+/// The first byte of the range that is wanted.
+fn wanted(request: &Head) -> Option<usize> {
+    let (first, _) = range(request)?;
+    first.parse().ok()
+}
+
+/// The last one, where it is named.
+fn last(request: &Head) -> Option<usize> {
+    let (_, last) = range(request)?;
+    last.parse().ok()
+}
+
+fn range(request: &Head) -> Option<(&str, &str)> {
+    let range = request.all("range").next()?.strip_prefix("bytes=")?;
+    range.split_once('-')
+}
+
+/// The fetch whose answer a request would confirm or complete: its time, or its tag, says so.
 fn validated(request: &Head) -> Option<usize> {
+    if let Some(tag) = request.all("if-range").next() {
+        return tag.trim_matches('"').strip_prefix('f')?.parse().ok();
+    }
     let time = request.all("if-modified-since").next()?;
     let time = httpdate::parse_http_date(time).ok()?;
     let since = time.duration_since(std::time::UNIX_EPOCH).ok()?.as_secs();

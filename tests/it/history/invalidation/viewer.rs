@@ -36,7 +36,7 @@ impl Question {
             target: dice.one(page.targets),
             language: dice.one(&[None, Some("de"), Some("en")]),
             bearer: dice.percent(8),
-            ranged: dice.percent(6) && method == "GET",
+            ranged: dice.percent(10) && method == "GET",
             wish: wish.filter(|_| page.behaviour == SEARCH),
             from: None,
             over: false,

@@ -94,8 +94,11 @@ impl Witness {
     pub(super) fn headed(&self, id: usize, told: Fetch) {
         let (now, mut seen) = (self.now(), self.seen());
         seen.line(now, &format!("    f{id} -> {told}"));
-        if told.status == 304 {
-            seen.tally("304s");
+        match (told.status, seen.model.fetches[id].validates) {
+            (304, _) => seen.tally("304s"),
+            (206, None) => seen.tally("parts"),
+            (206, Some(_)) => seen.tally("parts made whole"),
+            _ => {}
         }
         let headed = Some(seen.order());
         let fetch = &mut seen.model.fetches[id];
