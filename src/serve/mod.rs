@@ -229,10 +229,12 @@ pub fn respond(edge: &Arc<Edge>, request: Request<Incoming>, mut viewer: Viewer)
         }
         Intent::Refuse(why) => return synth::refused(&way, why).into(),
     };
-    if debug::is_asked(&way) {
-        return debug::telling(key, cached(way, key, now));
+    let told = debug::is_asked(&way).then_some(key);
+    let answer = cached(way, key, now);
+    match told {
+        None => answer,
+        Some(key) => debug::telling(key, answer),
     }
-    cached(way, key, now)
 }
 
 /// Answers a request for the cache, whose plain key is `key`.

@@ -6,6 +6,8 @@
 
 mod admin;
 mod alloc;
+mod clients;
+mod cloudfront;
 mod config;
 mod daemon;
 mod demo;
@@ -17,6 +19,7 @@ mod history;
 mod invalidate;
 mod ledger;
 mod origin;
+mod parts;
 mod properties;
 mod reload;
 mod sockets;
