@@ -194,6 +194,10 @@ async fn send(way: &Way, sent: Sent, purpose: Purpose) -> Result<Fetched, Failur
 /// What a 200 to HEAD says about the stored answer to GET (RFC 9111 §4.3.5).
 fn freshen(way: &Way, key: Key, stale: &Arc<Object>, fresh: &HeaderMap) {
     let (edge, now) = (&way.edge, way.edge.clock.now());
+    // What is gone does not come back: nobody would get it, but it would lie there.
+    if edge.judged(stale, edge.ledger.head()) == Some(Mode::Hard) {
+        return;
+    }
     let stored = stale.head.to_map();
     if !validate::confirmed_by_head(&stored, stale.body.len() as u64, fresh) {
         return edge.store.forget(key, stale);
