@@ -47,7 +47,7 @@ const SEEDS: u64 = 64;
 const STEPS: usize = 120;
 
 /// How many rounds it may take until moka has freed what it dropped.
-const FREED_AFTER_MAX: usize = 10_000;
+const FREED_AFTER_MAX: usize = 100_000;
 
 /// When every history begins: Sun, 22 Nov 2026 12:00:00 GMT.
 const START: Timestamp = Timestamp::from_unix(1_795_348_800);

@@ -72,7 +72,7 @@ const DRAIN: Duration = Duration::from_secs(120);
 const SWEPT: Duration = Duration::from_secs(3);
 
 /// How many rounds it may take until moka has freed what it dropped.
-const FREED_AFTER_MAX: usize = 10_000;
+const FREED_AFTER_MAX: usize = 1_000_000;
 
 /// What must have happened in enough histories for them to prove anything.
 const KINDS: &[&str] = &[
