@@ -325,7 +325,7 @@ impl Errand {
         // Only now the flight ends: whoever looks next finds what was kept.
         told.land();
         if let Some((key, object)) = kept {
-            recode::filled(way, key, &object).await;
+            recode::filled(&self.way, key, &object).await;
         }
     }
 
