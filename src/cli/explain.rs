@@ -23,10 +23,12 @@ use crate::{
     policy::{
         Ask, Rules, Scheme, WhyNot,
         deliver::{self, CacheStatus},
+        finish::{self, To},
         forward::{self, Purpose},
         intent::{self, Intent},
         key::Part,
         marks::Sequence,
+        protocol,
         settle::{self, Settled, Times},
     },
     serve::{self, Viewer},
@@ -184,6 +186,27 @@ impl Explain {
                 ));
                 Purpose::Pass
             }
+            Intent::Redirect(status) => {
+                let location = protocol::location(&ask).map_or_else(String::new, |to| shown(&to));
+                let status = status.as_u16();
+                let answer =
+                    format!("redirected here: {status} to {location}, by `viewer_protocol`");
+                told.push(Decision::new("decision", answer));
+                return Ok(told);
+            }
+            Intent::Preflight => {
+                told.push(Decision::new(
+                    "decision",
+                    "answered here: 204, a preflight that `cors` decides",
+                ));
+                told.extend(finished(
+                    &ask,
+                    rules,
+                    StatusCode::NO_CONTENT,
+                    HeaderMap::new(),
+                ));
+                return Ok(told);
+            }
             Intent::Refuse(why) => {
                 let (status, error) = why.answer();
                 told.push(refused(status, &format!("{error}: {}", why.clause())));
@@ -195,6 +218,8 @@ impl Explain {
             let (status, headers) = self.answer(line)?;
             told.push(Decision::new("response", line).with(lines(&headers)));
             told.extend(settled(&ask, rules, purpose, status, &headers));
+            let headers = deliver::end_to_end(headers, Version::HTTP_11);
+            told.extend(finished(&ask, rules, status, headers));
         }
         Ok(told)
     }
@@ -311,6 +336,26 @@ fn to_origin(ask: &Ask, route: &Route, purpose: Purpose) -> Result<Decision, Str
     });
     let answer = format!("{:?}: {} {}", origin.id, outgoing.method, outgoing.target);
     Ok(Decision::new("origin", answer).with(details.collect()))
+}
+
+/// What the behaviour makes of an answer on its way out; nothing when it leaves it alone.
+fn finished(
+    ask: &Ask,
+    rules: &Rules,
+    mut status: StatusCode,
+    mut headers: HeaderMap,
+) -> Option<Decision> {
+    let rules = &rules.viewer;
+    if rules.leaves_answers_alone() {
+        return None;
+    }
+    let content = finish::finish(rules, &To::of(ask, rules), &mut status, &mut headers);
+    let told = match content {
+        Some(_) => "with the content of the behaviour's error",
+        None => "with these fields of the origin and the behaviour",
+    };
+    let answer = format!("{} {told}", status.as_u16());
+    Some(Decision::new("viewer gets", answer).with(lines(&headers)))
 }
 
 /// What would become of such a response.

@@ -93,6 +93,7 @@ tables! {
         path: String,
         origin: String,
         cache: bool,
+        viewer_protocol: String,
         methods: String,
         ttl: Ttl,
         request_directives: String,
@@ -103,9 +104,42 @@ tables! {
         vary: String,
         cache_groups: bool,
         no_vary_search: bool,
+        response: Response,
+        cors: Cors,
+        server_timing: bool,
+        error: Vec<At<ErrorAnswer>>,
         unsafe_ttl_min_overrides_origin: bool,
         unsafe_store_set_cookie: bool,
         unsafe_share_authorized: bool,
+    }
+
+    /// `response`
+    Response {
+        set: Named,
+        default: Named,
+        remove: Vec<At<String>>,
+        security: bool,
+    }
+
+    /// `cors`
+    Cors {
+        origins: Choice,
+        methods: Choice,
+        headers: Choice,
+        expose: Choice,
+        credentials: bool,
+        max_age: Duration,
+        origin_override: bool,
+    }
+
+    /// `[[distribution.behaviour.error]]`
+    ErrorAnswer {
+        when: Vec<At<u64>>,
+        status: u64,
+        body: String,
+        file: String,
+        content_type: String,
+        ttl: Duration,
     }
 
     /// `ttl`

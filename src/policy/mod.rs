@@ -7,6 +7,7 @@
 //! | question | file | source |
 //! |---|---|---|
 //! | for the cache, for the origin, or answered here? | `intent` | CloudFront behaviours |
+//! | over TLS only? | `protocol` | CloudFront viewer protocol policy |
 //! | what identifies the answer? | `key` | RFC 9111 §2 |
 //! | whose directives count? | `control` | RFC 9213 |
 //! | may it be stored? | `storable` | RFC 9111 §3, §3.5 |
@@ -24,6 +25,10 @@
 //! | try again? | `failover` | CloudFront origin timeouts |
 //! | how is a failure told? | `answer` | RFC 9110 §15.6 |
 //! | what goes to the viewer? | `deliver` | RFC 9211 |
+//! | and what is done to it last? | `finish` | CloudFront response headers policy |
+//! | with which fields of the behaviour's own? | `response_headers` | CloudFront response headers policy |
+//! | may a script of another site read it? | `cors` | Fetch §3.3 |
+//! | which error is told otherwise, or kept? | `errors` | CloudFront custom error responses |
 //! | does a path match a behaviour? | `pattern` | CloudFront path patterns |
 //! | what does a successful unsafe request end? | `unsafe_method` | RFC 9111 §4.4 |
 
@@ -36,8 +41,11 @@ use crate::{fields::host::Host, time::Timestamp};
 pub mod age;
 pub mod answer;
 pub mod control;
+pub mod cors;
 pub mod deliver;
+pub mod errors;
 pub mod failover;
+pub mod finish;
 pub mod forward;
 pub mod intent;
 pub mod key;
@@ -45,6 +53,8 @@ pub mod lifetime;
 pub mod marks;
 pub mod pattern;
 pub mod precondition;
+pub mod protocol;
+pub mod response_headers;
 pub mod reuse;
 pub mod search;
 pub mod settle;
@@ -55,8 +65,12 @@ pub mod validate;
 pub mod variant;
 mod why_not;
 
+pub use cors::Cors;
+pub use errors::ErrorAnswer;
 pub use failover::Failure;
 pub use key::{Key, KeySpec};
+pub use protocol::ViewerProtocol;
+pub use response_headers::ResponseHeaders;
 pub use settle::Meta;
 pub use why_not::WhyNot;
 
@@ -143,8 +157,49 @@ pub struct Rules {
     pub cache_groups: bool,
     /// Whether `No-Vary-Search` counts (draft-ietf-httpbis-no-vary-search).
     pub no_vary_search: bool,
+    /// What it does for viewers by itself.
+    pub viewer: ViewerRules,
     /// Loud relaxations; all off unless an operator wrote them down.
     pub relaxed: Relaxed,
+}
+
+/// What a behaviour does for viewers by itself, whatever the origin says; by default nothing.
+#[derive(Clone, Debug, Default)]
+pub struct ViewerRules {
+    /// What becomes of requests that did not come over TLS.
+    pub protocol: ViewerProtocol,
+    /// The fields that answers lose and gain.
+    pub response: ResponseHeaders,
+    /// Who may read answers from another site's pages; `None` leaves it to the origin.
+    pub cors: Option<Cors>,
+    /// Whether answers say where their time went (Server Timing §3).
+    pub server_timing: ServerTiming,
+    /// Errors that are told otherwise, or kept, each status at most once.
+    pub errors: Vec<ErrorAnswer>,
+}
+
+/// Whether answers carry `Server-Timing`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ServerTiming {
+    /// Only the origin's own.
+    #[default]
+    Off,
+    /// Ours: hit or miss, and how long the origin took.
+    On,
+}
+
+impl ViewerRules {
+    /// Whether answers leave as they are.
+    pub fn leaves_answers_alone(&self) -> bool {
+        self.response.is_empty() && self.cors.is_none() && self.errors.is_empty()
+    }
+
+    /// How many fields an answer gains at most, so that a head is made large enough at once.
+    pub fn added_fields_max(&self) -> usize {
+        let timing = usize::from(self.server_timing == ServerTiming::On);
+        let cors = self.cors.as_ref().map_or(0, |_| cors::ADDED_FIELDS_MAX);
+        self.response.added_fields_max() + cors + timing
+    }
 }
 
 /// Which methods a behaviour lets through (CloudFront: allowed methods).
@@ -344,6 +399,7 @@ pub(crate) mod tests {
             vary: Vary::Rfc,
             cache_groups: true,
             no_vary_search: false,
+            viewer: ViewerRules::default(),
             relaxed: Relaxed::default(),
         }
     }

@@ -34,6 +34,7 @@ pub(super) fn hit(
             status: CacheStatus::hit(standing),
             age: Some(standing.age),
             request_id,
+            timing: way.timing(),
         },
     )
 }
@@ -46,14 +47,7 @@ pub(super) fn stored(
     outcome: Outcome,
     status: CacheStatus,
 ) -> Response<ReplyBody> {
-    let request_id = way.request_id.clone();
-    let report = Report {
-        outcome,
-        status,
-        age: Some(age),
-        request_id,
-    };
-    reported(way, object, report)
+    reported(way, object, way.report(outcome, status, Some(age)))
 }
 
 fn reported(way: &Way, object: &Object, report: Report) -> Response<ReplyBody> {
@@ -61,7 +55,8 @@ fn reported(way: &Way, object: &Object, report: Report) -> Response<ReplyBody> {
     let unmodified = precondition::conditional(&way.ask.headers)
         && precondition::verdict(&way.ask, head.status(), validators(object), way.ask.at)
             == Verdict::NotModified;
-    let mut headers = HeaderMap::with_capacity(head.len() + deliver::ADDED_FIELDS_MAX);
+    let added = deliver::ADDED_FIELDS_MAX + way.rules().viewer.added_fields_max();
+    let mut headers = HeaderMap::with_capacity(head.len() + added);
     for (name, value) in head.iter() {
         if !unmodified || deliver::in_not_modified(name) {
             headers.append(name, value);

@@ -17,7 +17,10 @@ use std::{
 
 use arc_swap::ArcSwap;
 use http::{HeaderValue, Request, Response};
-use hyper::body::Incoming;
+use hyper::{body::Incoming, upgrade::OnUpgrade};
+use tokio::time::Instant;
+
+use finish::Finish;
 
 use crate::{
     flight::Flights,
@@ -25,18 +28,20 @@ use crate::{
     observe::{CacheResult, Events, Meters},
     origin::Origins,
     policy::{
-        Ask, Key, Meta, Rules, Scheme, deliver,
+        Ask, Key, Meta, Rules, Scheme, ServerTiming,
+        deliver::{self, CacheStatus, Outcome, Report, Timing},
         intent::{self, Intent},
         marks::Sequence,
         reuse::{self, Reuse},
     },
     site::{Route, Routed, Snapshot},
     store::{Found, Object, Store},
-    time::Clock,
+    time::{Clock, Timestamp},
 };
 
 mod ask;
 mod errand;
+mod finish;
 mod hit;
 mod interim;
 mod led;
@@ -119,6 +124,8 @@ struct Way {
     request_id: HeaderValue,
     /// Where the interim responses to a request for this viewer go.
     interims: Option<Interims>,
+    /// When it came, where the answer is to say how long it took.
+    since: Option<Instant>,
 }
 
 impl Way {
@@ -154,6 +161,24 @@ impl Way {
             .count(result);
     }
 
+    /// What the answer says about itself.
+    fn report(&self, outcome: Outcome, status: CacheStatus, age: Option<u32>) -> Report {
+        Report {
+            outcome,
+            status,
+            age,
+            request_id: self.request_id.clone(),
+            timing: self.timing(),
+        }
+    }
+
+    /// How long the request has waited, where the answer is to say so.
+    fn timing(&self) -> Option<Timing> {
+        let since = self.since?;
+        let waited = self.edge.clock.instant().saturating_duration_since(since);
+        Some(Timing { waited })
+    }
+
     fn meter(&self) -> reply::Meter {
         let behaviour = self.route.behaviour().index;
         reply::Meter {
@@ -178,17 +203,34 @@ pub fn respond(edge: &Arc<Edge>, request: Request<Incoming>, mut viewer: Viewer)
         Routed::NoSuchHost => return synth::no_such_host(&site, &ask, request_id).into(),
         Routed::NoSuchPath => return synth::no_such_path(&site, &ask, request_id).into(),
     };
-    let mut way = Way {
+    let timed = route.behaviour().rules.viewer.server_timing == ServerTiming::On;
+    let way = Way {
         edge: edge.clone(),
         site,
         route,
         ask,
         request_id,
         interims,
+        since: timed.then(|| edge.clock.instant()),
     };
+    match Finish::of(&way) {
+        None => answered(way, body, upgrade, now),
+        Some(finish) => answered(way, body, upgrade, now).finished(finish),
+    }
+}
+
+/// The answer, as far as it does not depend on what the behaviour does to every answer.
+fn answered(
+    mut way: Way,
+    body: Incoming,
+    upgrade: Option<OnUpgrade>,
+    now: Timestamp,
+) -> Responding {
     let key = match intent::intent(&way.ask, way.rules()) {
         Intent::Cache(key) => way.looked_up(key),
         Intent::Pass(why) => return Responding::later(pass::pass(way, body, upgrade, why)),
+        Intent::Redirect(status) => return synth::redirected(&way, status).into(),
+        Intent::Preflight => return synth::preflight(&way).into(),
         Intent::Refuse(why) => return synth::refused(&way, why).into(),
     };
     let found = way.find(key);
@@ -223,6 +265,14 @@ pub enum Responding {
 impl Responding {
     fn later(answer: impl Future<Output = Response<ReplyBody>> + Send + 'static) -> Self {
         Self::Later(Box::pin(answer))
+    }
+
+    /// The same answer, finished.
+    fn finished(self, finish: Finish) -> Self {
+        match self {
+            Self::Now(answer) => Self::Now(answer.map(|answer| finish.finish(answer))),
+            Self::Later(answer) => Self::later(async move { finish.finish(answer.await) }),
+        }
     }
 }
 

@@ -67,13 +67,27 @@ const BODY: &[u8] = b"{\"hits\":[ ]}";
 
 #[test]
 fn a_hit_allocates_no_more_than_was_measured() {
-    let Measured { respond, hundred } = Measured::hits();
+    let Measured { respond, hundred } = Measured::hits("");
     assert!(respond.count_total <= RESPOND_MAX, "{respond:?}");
     assert!(hundred.count_total <= HUNDRED_MAX, "{hundred:?}");
     assert!(
         hundred.count_current <= 2,
         "hits leave something behind: {hundred:?}"
     );
+}
+
+/// What a behaviour gives its answers was made when the configuration was read.
+#[test]
+fn a_hit_with_fields_of_its_behaviour_allocates_no_more() {
+    let policy = "response.remove = ['Server']
+        response.set = { Cache-Control = 'no-cache', X-A = '1', X-B = '2', X-C = '3' }
+        response.security = true
+        server_timing = true
+        cors = { origins = 'any', expose = ['X-Total'] }
+        error = [{ when = [502], body = 'down' }]
+        viewer_protocol = 'allow-all'";
+    let Measured { respond, .. } = Measured::hits(policy);
+    assert!(respond.count_total <= RESPOND_MAX, "{respond:?}");
 }
 
 /// What hits allocated.
@@ -86,14 +100,14 @@ struct Measured {
 
 impl Measured {
     /// Measures hits on a connection that has seen some, so that what lasts is there.
-    fn hits() -> Self {
+    fn hits(policy: &str) -> Self {
         let runtime = Builder::new_current_thread()
             .enable_time()
             .start_paused(true)
             .build();
         let runtime = runtime.unwrap();
         let noted = Arc::<Mutex<AllocationInfo>>::default();
-        let mut viewer = runtime.block_on(connect(noted.clone()));
+        let mut viewer = runtime.block_on(connect(policy, noted.clone()));
         let mut answer = vec![0; 4_096];
         let mut exchange = || {
             let length = runtime.block_on(exchange(&mut viewer, &mut answer));
@@ -121,9 +135,10 @@ async fn exchange(viewer: &mut DuplexStream, answer: &mut [u8]) -> usize {
     length
 }
 
-/// A connection to an edge that notes what each `respond` allocates.
-async fn connect(noted: Arc<Mutex<AllocationInfo>>) -> DuplexStream {
-    let config: Table = "key.query = ['Keyword', 'Limit', 'Page']".parse().unwrap();
+/// A connection to an edge with a behaviour of `policy` that notes what each `respond` allocates.
+async fn connect(policy: &str, noted: Arc<Mutex<AllocationInfo>>) -> DuplexStream {
+    let config = format!("key.query = ['Keyword', 'Limit', 'Page']\n{policy}");
+    let config: Table = config.parse().unwrap();
     let clock = Clock::simulated(Timestamp::from_unix(1_795_348_800));
     let edge = Edge::open(&site::toml(&config).unwrap(), Arc::new(Fixed), clock).unwrap();
     let edge = edge.inner().clone();

@@ -17,6 +17,8 @@ macro_rules! exchanges {
 
 exchanges! {
     coalesce: "coalesce",
+    cors: "cors",
+    errors: "errors",
     fail: "fail",
     fresh: "fresh",
     groups: "groups",
@@ -26,8 +28,10 @@ exchanges! {
     interim: "interim",
     key: "key",
     pass: "pass",
+    protocol: "protocol",
     path: "path",
     range: "range",
+    response: "response",
     route: "route",
     search: "search",
     smuggle: "smuggle",

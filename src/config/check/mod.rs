@@ -30,6 +30,7 @@ mod names;
 mod origin;
 mod process;
 mod url;
+mod viewer;
 
 /// A checked file.
 #[derive(Debug)]
