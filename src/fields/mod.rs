@@ -27,6 +27,7 @@ pub mod query;
 pub mod range;
 pub mod search;
 pub mod structured;
+pub mod tags;
 pub mod targeted;
 
 use std::borrow::Cow;

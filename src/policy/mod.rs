@@ -14,6 +14,7 @@
 //! | how long is it fresh, and usable when stale? | `lifetime` | RFC 9111 §4.2.1, RFC 5861 |
 //! | how old is it? | `age` | RFC 9111 §4.2.3 |
 //! | what can it be invalidated by? | `marks` | RFC 9111 §4.4, RFC 9875 |
+//! | what is an invalidation about? | `selector` | CloudFront invalidation paths |
 //! | which other queries does it answer? | `search` | draft-ietf-httpbis-no-vary-search |
 //! | which stored variant answers? | `variant` | RFC 9111 §4.1 |
 //! | may it be used now, or shared now? | `reuse` | RFC 9111 §4 |
@@ -57,6 +58,7 @@ pub mod protocol;
 pub mod response_headers;
 pub mod reuse;
 pub mod search;
+pub mod selector;
 pub mod settle;
 pub mod slice;
 pub mod storable;

@@ -94,7 +94,7 @@ pub fn answered(
                 return Settled::AskAnew;
             }
             let merged = validate::merged(stored.headers, headers);
-            let meta = meta(ask, rules, stored.meta.status, &merged, times);
+            let meta = refreshed(ask, rules, stored.meta, &merged, times);
             return Settled::Refresh(merged, meta);
         }
         // "if a cache receives a 5xx (Server Error) response while attempting to validate a
@@ -129,6 +129,19 @@ fn stale_if_error(meta: &Meta, now: Timestamp) -> Option<Standing> {
     (within && meta.lifetime.if_error > 0).then_some(standing)
 }
 
+/// What would be remembered of the stored response that was confirmed and has these fields
+/// now, or why it is no longer stored.
+pub fn refreshed(
+    ask: &Ask,
+    rules: &Rules,
+    stored: &Meta,
+    merged: &HeaderMap,
+    times: Times,
+) -> Result<Meta, WhyNot> {
+    let marks = stored.marks.refreshed(ask, rules, merged);
+    remembered(ask, rules, (stored.status, merged), times, marks)
+}
+
 /// What would be remembered of the response, or why it is not stored.
 pub fn meta(
     ask: &Ask,
@@ -136,6 +149,17 @@ pub fn meta(
     status: StatusCode,
     headers: &HeaderMap,
     times: Times,
+) -> Result<Meta, WhyNot> {
+    let marks = Marks::of(ask, rules, headers);
+    remembered(ask, rules, (status, headers), times, marks)
+}
+
+fn remembered(
+    ask: &Ask,
+    rules: &Rules,
+    (status, headers): (StatusCode, &HeaderMap),
+    times: Times,
+    marks: Result<Marks, WhyNot>,
 ) -> Result<Meta, WhyNot> {
     let control = Control::of(headers, rules);
     let directives = &control.directives;
@@ -172,7 +196,7 @@ pub fn meta(
         strict,
         varying,
         search: Search::of(ask, rules, headers),
-        marks: Marks::of(ask, rules, headers),
+        marks: marks?,
         born: times.born,
     })
 }

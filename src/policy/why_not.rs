@@ -39,6 +39,8 @@ pub enum WhyNot {
     Invalidated,
     /// Its key has as many variants as one may have.
     TooManyVariants,
+    /// It has more tags than are kept: to keep some would lose others.
+    TooManyTags,
 }
 
 impl WhyNot {
@@ -63,6 +65,7 @@ impl WhyNot {
             Self::NoRoom => "no-room",
             Self::Invalidated => "invalidated",
             Self::TooManyVariants => "too-many-variants",
+            Self::TooManyTags => "too-many-tags",
         }
     }
 
@@ -87,6 +90,7 @@ impl WhyNot {
             Self::NoRoom => "cache.memory is full",
             Self::Invalidated => "it was invalidated while it was read",
             Self::TooManyVariants => "one key has at most 64 variants",
+            Self::TooManyTags => "a response has at most 1,000 tags, of 64 KiB in all",
         }
     }
 

@@ -132,7 +132,7 @@ impl Errand {
     /// What may stand in for a failing origin: not what was invalidated meanwhile.
     fn standing_in(&self) -> Option<&Arc<Object>> {
         let stale = self.stale.as_ref();
-        stale.filter(|stale| !self.way.edge.covers(&stale.meta))
+        stale.filter(|stale| !self.way.edge.ended(stale))
     }
 
     fn failed(self, error: &FetchError, times: Times, told: &mut Told) {
@@ -175,7 +175,7 @@ impl Errand {
             (Settled::Refresh(headers, meta), Some(stale)) => {
                 self.refreshed(stale, headers, meta, times, told);
             }
-            (Settled::ServeStale(standing), Some(stale)) if !way.edge.covers(&stale.meta) => {
+            (Settled::ServeStale(standing), Some(stale)) if !way.edge.ended(&stale) => {
                 told.stale(stale, standing);
             }
             (Settled::PassOn(why), stale) => {

@@ -16,7 +16,7 @@ use crate::{
     policy::{
         Key, Meta,
         deliver::{CacheStatus, Outcome},
-        marks,
+        marks::Marks,
         reuse::{self, Reuse},
         storable,
     },
@@ -130,7 +130,7 @@ fn flight(way: &Way, key: Key) -> Key {
     let newer = way
         .edge
         .ledger
-        .latest(|| marks::target(&way.ask, way.rules()));
+        .latest(|| Marks::asked(&way.ask, way.rules()));
     let key = key.among(u128::from(newer.0) << 64);
     if storable::credentialed(&way.ask, way.rules()) {
         key.among(CREDENTIALED)
@@ -239,7 +239,7 @@ fn follow(
             );
             Some(hit::stored(way, &object, age, Outcome::Hit, status))
         }
-        Arrival::Stale(object) if !way.edge.covers(&object.meta) => {
+        Arrival::Stale(object) if !way.edge.ended(&object) => {
             let varying = object.meta.varying.as_ref();
             varying
                 .is_none_or(|varying| varying.matches(&way.ask, way.rules()))

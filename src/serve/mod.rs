@@ -31,7 +31,7 @@ use crate::{
         Ask, Key, Meta, Rules, Scheme, ServerTiming,
         deliver::{self, CacheStatus, Outcome, Report, Timing},
         intent::{self, Intent},
-        marks::Sequence,
+        marks::{Mode, Sequence},
         reuse::{self, Reuse},
     },
     site::{Route, Routed, Snapshot},
@@ -97,9 +97,31 @@ pub struct Edge {
 }
 
 impl Edge {
-    /// Whether what was asked for as `meta` says was invalidated since.
+    /// Whether an answer about to be stored was invalidated since it was asked for, in
+    /// whatever way.
     fn covers(&self, meta: &Meta) -> bool {
-        self.ledger.covers(&meta.marks, meta.born)
+        self.ledger.covers(&meta.marks, meta.born).is_some()
+    }
+
+    /// Whether a stored answer was invalidated since it was asked for, in whatever way.
+    fn ended(&self, object: &Object) -> bool {
+        !self.may_use(object, self.ledger.head()) || object.is_softened()
+    }
+
+    /// Whether `object` may be used in any way, as far as invalidations up to `head` tell. One
+    /// comparison when nothing was invalidated since somebody last looked.
+    fn may_use(&self, object: &Object, head: Sequence) -> bool {
+        let judged = object.judged();
+        if judged >= head {
+            return true;
+        }
+        match self.ledger.covers(&object.meta.marks, judged) {
+            Some(Mode::Hard) => false,
+            found => {
+                object.judge(head, found);
+                true
+            }
+        }
     }
 }
 
@@ -138,20 +160,8 @@ impl Way {
         self.edge.store.find(key, |object| {
             let varying = object.meta.varying.as_ref();
             varying.is_none_or(|varying| varying.matches(&self.ask, self.rules()))
-                && self.is_current(object, head)
+                && self.edge.may_use(object, head)
         })
-    }
-
-    /// Whether no invalidation up to `head` covers `object`; one comparison when nothing
-    /// was invalidated since somebody last looked.
-    fn is_current(&self, object: &Object, head: Sequence) -> bool {
-        object.is_checked(head) || {
-            let current = !self.edge.covers(&object.meta);
-            if current {
-                object.check(head);
-            }
-            current
-        }
     }
 
     fn count(&self, result: CacheResult) {

@@ -23,7 +23,8 @@ use crate::{
         failover::{Blame, Failure, Phase, Retry},
         forward::{self, Purpose},
         intent::{self, Intent, WhyPass},
-        marks::{self, Mark},
+        marks::{self, Mark, Mode},
+        selector::Selector,
         settle::{self, Settled, Times},
         unsafe_method, validate,
     },
@@ -70,7 +71,8 @@ pub(super) async fn pass(
     let mut later =
         for_later_reads(&way, status, &headers, times).filter(|(_, meta)| !way.edge.covers(meta));
     if unsafe_method::invalidates(&way.ask.method, status) {
-        let ended = way.edge.ledger.accept(ended(&way, &headers));
+        let ended = ended(&way, &headers).into_iter().map(Selector::Mark);
+        let ended = way.edge.ledger.accept(Mode::Hard, ended);
         // The answer itself is as new as what it ends, if nobody ended something between.
         later = later.filter(|_| ended.0 == head.0 + 1);
         if let Some((_, meta)) = &mut later {
@@ -117,7 +119,7 @@ pub(super) async fn for_part(
         Err(_) => true,
         Ok(fetched) => fetched.head.status.is_server_error(),
     };
-    let current = stale.as_ref().filter(|stale| !way.edge.covers(&stale.meta));
+    let current = stale.as_ref().filter(|stale| !way.edge.ended(stale));
     let settled = settle::failed(current.map(|stale| &stale.meta), now);
     if let (true, Some(stale), Settled::ServeStale(standing)) = (failed, current, settled) {
         return led::stale(&way, fwd, stale, standing);

@@ -4,7 +4,7 @@
 //! same and not kept; what it evicted is a miss. It knows nothing of freshness:
 //! callers judge what they find by `policy`.
 
-use std::sync::Arc;
+use std::{ops::ControlFlow, sync::Arc};
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -151,6 +151,21 @@ impl Store {
             .map(|()| object)
     }
 
+    /// Hands every object that is stored all along to `each`, once, until that breaks; what
+    /// comes or goes meanwhile may be among them. Nobody waits for it.
+    pub fn visit(&self, mut each: impl FnMut(Key, &Arc<Object>) -> ControlFlow<()>) {
+        for (key, object) in self.objects() {
+            if each(key, &object).is_break() {
+                return;
+            }
+        }
+    }
+
+    /// The same one by one, for whoever pauses between.
+    pub fn objects(&self) -> impl Iterator<Item = (Key, Arc<Object>)> + Send {
+        self.0.memory.objects()
+    }
+
     /// Forgets `object`, unless something newer has taken its place.
     pub fn forget(&self, key: Key, object: &Arc<Object>) {
         self.0.memory.forget(key, object);
@@ -177,7 +192,7 @@ mod tests {
 
     use super::*;
     use crate::policy::{
-        marks::Sequence,
+        marks::{Mode, Sequence},
         settle::{self, Times},
         tests::{NOW, ask, fields, rules},
         variant::VARIANTS_MAX,
@@ -227,6 +242,49 @@ mod tests {
         ));
         store.forget(Key(1), &object);
         assert!(matches!(store.find(Key(1), any), Found::Nothing));
+    }
+
+    #[test]
+    fn every_object_is_visited_once() {
+        let store = Store::new(1 << 20, 1 << 10);
+        for key in 0..100 {
+            keep(&store, key, 5).unwrap();
+        }
+        for value in ["a", "b"] {
+            let (meta, headers) = head("X-A", value);
+            let body = [Bytes::from_static(b"x")];
+            store.keep(Key(100), (meta, &headers), &body, NOW).unwrap();
+        }
+        let mut seen = Vec::new();
+        store.visit(|key, object| {
+            seen.push((key.0, object.body.len()));
+            ControlFlow::Continue(())
+        });
+        seen.sort_unstable();
+        let wanted: Vec<_> = (0..100).map(|key| (key, 5)).chain([(100, 1); 2]).collect();
+        assert_eq!(seen, wanted);
+        let mut count = 0;
+        store.visit(|_, _| {
+            count += 1;
+            ControlFlow::Break(())
+        });
+        assert_eq!(count, 1);
+    }
+
+    #[test]
+    fn a_judgement_only_grows() {
+        let store = Store::new(1 << 20, 1 << 10);
+        let object = keep(&store, 1, 5).unwrap();
+        object.judge(Sequence(3), None);
+        assert_eq!(
+            (object.judged(), object.is_softened()),
+            (Sequence(3), false)
+        );
+        object.judge(Sequence(5), Some(Mode::Soft));
+        object.judge(Sequence(4), None);
+        assert_eq!((object.judged(), object.is_softened()), (Sequence(5), true));
+        object.judge(Sequence(6), None);
+        assert_eq!((object.judged(), object.is_softened()), (Sequence(6), true));
     }
 
     #[test]

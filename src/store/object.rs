@@ -10,7 +10,10 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::Charge;
-use crate::policy::{Meta, marks::Sequence};
+use crate::policy::{
+    Meta,
+    marks::{Mode, Sequence},
+};
 
 /// An answer in the store.
 #[derive(Debug)]
@@ -21,8 +24,9 @@ pub struct Object {
     pub head: Head,
     /// Its body.
     pub body: Bytes,
-    /// The latest invalidation known not to cover it; written by whoever looked.
-    checked: AtomicU64,
+    /// Up to which invalidation it was judged, times two; odd once one of them made it stale.
+    /// Only grows; written by whoever judged it.
+    judged: AtomicU64,
     charge: Charge,
 }
 
@@ -70,7 +74,7 @@ impl Object {
             fields,
         };
         Self {
-            checked: AtomicU64::new(meta.born.0),
+            judged: AtomicU64::new(meta.born.0 << 1),
             meta,
             head,
             body,
@@ -78,14 +82,23 @@ impl Object {
         }
     }
 
-    /// Whether it is known not to be covered by any invalidation up to `head`.
-    pub fn is_checked(&self, head: Sequence) -> bool {
-        self.checked.load(Ordering::Relaxed) == head.0
+    /// The latest invalidation it was judged by: when it was asked for, or later.
+    pub fn judged(&self) -> Sequence {
+        Sequence(self.judged.load(Ordering::Relaxed) >> 1)
     }
 
-    /// Remembers that no invalidation up to `head` covers it.
-    pub fn check(&self, head: Sequence) {
-        self.checked.store(head.0, Ordering::Relaxed);
+    /// Whether an invalidation it was judged by made it stale.
+    pub fn is_softened(&self) -> bool {
+        self.judged.load(Ordering::Relaxed) & 1 == 1
+    }
+
+    /// Remembers that it was judged by all invalidations up to `head` and may still be used;
+    /// `found` is what covers it of those since [`Object::judged`].
+    pub fn judge(&self, head: Sequence, found: Option<Mode>) {
+        let soft = self.is_softened() || found.is_some();
+        // Of two who judge at once the later head wins, and at the same head the stricter.
+        let judged = head.0 << 1 | u64::from(soft);
+        self.judged.fetch_max(judged, Ordering::Relaxed);
     }
 
     /// What it takes in all, in bytes.
@@ -102,8 +115,14 @@ impl Object {
             values: values.into(),
             fields,
         };
+        // A head that came with no new answer leaves the answer as invalidated as it was.
+        let judged = if meta.born == self.meta.born {
+            self.judged.load(Ordering::Relaxed)
+        } else {
+            meta.born.0 << 1
+        };
         Self {
-            checked: AtomicU64::new(meta.born.0),
+            judged: AtomicU64::new(judged),
             meta,
             head,
             body: self.body.clone(),
