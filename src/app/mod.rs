@@ -133,6 +133,7 @@ impl App {
             outside,
         };
         app.workers.set_bounds(bounds(&snapshot));
+        app.workers.set_proxies(snapshot.proxies.clone());
         sources::show(&app.outside.events, &app.workers, store, flights);
         let opened = app.open(&everything(&snapshot)).map_err(|(_, why)| why)?;
         app.enter(opened);
@@ -164,10 +165,14 @@ impl App {
     /// bound; then nothing has changed. Not to be dropped half-way: listeners
     /// that should close might stay open.
     pub async fn apply(&mut self, next: Arc<Snapshot>) -> Result<(), Unservable> {
-        let changes = config::diff(&self.running(), &next);
+        let running = self.running();
+        let changes = config::diff(&running, &next);
+        // Before anything opens: no connection may come in unintroduced.
+        self.workers.set_proxies(next.proxies.clone());
         let opened = match self.open(&changes) {
             Ok(opened) => opened,
             Err((opened, why)) => {
+                self.workers.set_proxies(running.proxies.clone());
                 self.close(&opened).await;
                 return Err(why);
             }

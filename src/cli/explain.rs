@@ -28,7 +28,7 @@ use crate::{
         intent::{self, Intent},
         key::Part,
         marks::Sequence,
-        protocol,
+        peer, protocol,
         settle::{self, Settled, Times},
     },
     serve::{self, Viewer},
@@ -149,6 +149,7 @@ impl Explain {
                 return Ok(told);
             }
         };
+        let ask = peer::behind(ask, &site.proxies.trusted);
         if let Some(path) = &ask.rewritten {
             told.push(Decision::new("path", &**path));
         }

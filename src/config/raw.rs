@@ -50,6 +50,8 @@ tables! {
         drain_timeout: Duration,
         header_timeout: Duration,
         idle_timeout: Duration,
+        forwarded_for: String,
+        trusted_proxies: Vec<At<String>>,
     }
 
     /// `[cache]`
@@ -66,6 +68,7 @@ tables! {
     /// `[[listener]]`
     Listener {
         address: String,
+        proxy_protocol: bool,
     }
 
     /// `[[origin]]`

@@ -7,6 +7,7 @@
 //! | question | file | source |
 //! |---|---|---|
 //! | for the cache, for the origin, or answered here? | `intent` | CloudFront behaviours |
+//! | who asks, behind which proxies? | `peer` | X-Forwarded-For |
 //! | over TLS only? | `protocol` | CloudFront viewer protocol policy |
 //! | what identifies the answer? | `key` | RFC 9111 §2 |
 //! | whose directives count? | `control` | RFC 9213 |
@@ -33,7 +34,10 @@
 //! | does a path match a behaviour? | `pattern` | CloudFront path patterns |
 //! | what does a successful unsafe request end? | `unsafe_method` | RFC 9111 §4.4 |
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, uri::PathAndQuery};
 
@@ -53,6 +57,7 @@ pub mod key;
 pub mod lifetime;
 pub mod marks;
 pub mod pattern;
+pub mod peer;
 pub mod precondition;
 pub mod protocol;
 pub mod response_headers;
@@ -71,6 +76,7 @@ pub use cors::Cors;
 pub use errors::ErrorAnswer;
 pub use failover::Failure;
 pub use key::{Key, KeySpec};
+pub use peer::ForwardedFor;
 pub use protocol::ViewerProtocol;
 pub use response_headers::ResponseHeaders;
 pub use settle::Meta;
@@ -114,8 +120,10 @@ pub struct Ask {
     pub has_body: bool,
     /// The version of the viewer's message.
     pub version: Version,
-    /// The viewer's address.
+    /// The viewer's address, as trusted proxies name it.
     pub viewer: SocketAddr,
+    /// Who connected: the viewer, or the last proxy before us.
+    pub peer: IpAddr,
     /// When its head arrived.
     pub at: Timestamp,
 }
@@ -178,6 +186,8 @@ pub struct ViewerRules {
     pub server_timing: ServerTiming,
     /// Errors that are told otherwise, or kept, each status at most once.
     pub errors: Vec<ErrorAnswer>,
+    /// What the origin is told of who asks.
+    pub forwarded_for: ForwardedFor,
 }
 
 /// Whether answers carry `Server-Timing`.
@@ -361,6 +371,7 @@ pub(crate) mod tests {
             has_body: false,
             version: Version::HTTP_11,
             viewer: SocketAddr::from(([192, 0, 2, 1], 4711)),
+            peer: IpAddr::from([192, 0, 2, 1]),
             at: NOW,
         }
     }

@@ -32,6 +32,7 @@ use crate::{
         deliver::{self, CacheStatus, Outcome, Report, Timing},
         intent::{self, Intent},
         marks::{Mode, Sequence},
+        peer,
         reuse::{self, Reuse},
     },
     site::{Route, Routed, Snapshot},
@@ -206,7 +207,8 @@ pub fn respond(edge: &Arc<Edge>, request: Request<Incoming>, mut viewer: Viewer)
         Ok(asked) => asked,
         Err((why, headers)) => return synth::malformed(edge, &site, why, &headers).into(),
     };
-    let (ask, body, upgrade) = (asked.ask, asked.body, asked.upgrade);
+    let (body, upgrade) = (asked.body, asked.upgrade);
+    let ask = peer::behind(asked.ask, &site.snapshot.proxies.trusted);
     let request_id = deliver::request_id(&ask.headers).unwrap_or_else(|| edge.ids.make());
     let route = match site.snapshot.route(&ask.host, ask.path()) {
         Routed::To(route) => route,

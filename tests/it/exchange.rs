@@ -20,6 +20,7 @@ exchanges! {
     cors: "cors",
     errors: "errors",
     fail: "fail",
+    forwarded: "forwarded",
     fresh: "fresh",
     groups: "groups",
     guard: "guard",

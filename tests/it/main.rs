@@ -14,6 +14,7 @@ mod explain;
 mod floors;
 mod harness;
 mod history;
+mod introduced;
 mod origin;
 mod properties;
 mod reload;

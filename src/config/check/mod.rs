@@ -19,8 +19,8 @@ use crate::{
         spelling, units,
     },
     fields::host::HostPattern,
-    policy::{Rules, pattern::PathPattern},
-    site::{Admin, Cache, Listener, Origin, Server},
+    policy::{ForwardedFor, Rules, pattern::PathPattern},
+    site::{Admin, Cache, Listener, Origin, Proxies, Server},
 };
 
 mod advice;
@@ -29,6 +29,7 @@ mod distribution;
 mod names;
 mod origin;
 mod process;
+mod proxies;
 mod url;
 mod viewer;
 
@@ -39,6 +40,7 @@ pub(super) struct Parts {
     pub(super) cache: Cache,
     pub(super) admin: Option<Admin>,
     pub(super) listeners: Vec<Listener>,
+    pub(super) proxies: Proxies,
     pub(super) origins: Vec<Origin>,
     pub(super) distributions: Vec<DistributionPart>,
 }
@@ -70,11 +72,13 @@ pub(super) fn check(
         findings,
         outside,
         pulled: Pulled::default(),
+        forwarded_for: ForwardedFor::default(),
     };
     let server = check.server(file.server.as_ref());
     let cache = check.cache(file.cache.as_ref());
     let listeners = check.listeners(file.listener.as_ref());
     let admin = check.admin(file.admin.as_ref(), &listeners);
+    let proxies = check.proxies(file.server.as_ref(), file.listener.as_ref());
     let origins = check.origins(file.origin.as_ref());
     let distributions = check.distributions(file.distribution.as_ref(), &origins);
     let origins = origins
@@ -91,6 +95,7 @@ pub(super) fn check(
             cache,
             admin,
             listeners,
+            proxies,
             origins,
             distributions,
         },
@@ -103,6 +108,8 @@ struct Check<'a> {
     findings: &'a mut Findings,
     outside: &'a dyn Outside,
     pulled: Pulled,
+    /// The same for every behaviour.
+    forwarded_for: ForwardedFor,
 }
 
 /// What was pulled in from outside, for the digest.

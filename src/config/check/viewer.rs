@@ -41,6 +41,7 @@ impl Check<'_> {
                 false => ServerTiming::Off,
             },
             errors: self.errors(raw.error.as_ref()),
+            forwarded_for: self.forwarded_for,
         }
     }
 

@@ -314,6 +314,7 @@ fn key(snapshot: &Arc<Snapshot>, path: &str) -> Key {
         has_body: false,
         version: Version::HTTP_11,
         viewer: address(1),
+        peer: std::net::IpAddr::from([192, 0, 2, 1]),
         at: START,
     };
     route.behaviour().rules.key.key(&ask)
