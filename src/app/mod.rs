@@ -26,7 +26,7 @@ use crate::{
     ledger::Ledger,
     listen::{Bounds, Workers},
     observe::Stop,
-    serve::{Edge, Searches, Site},
+    serve::{Edge, Limits, Searches, Site},
     site::{Listener, Snapshot},
     store::Store,
 };
@@ -97,6 +97,7 @@ impl App {
         let events = outside.events.clone();
         let site = Site {
             meters: events.meters(&snapshot),
+            limits: Limits::of(&snapshot, outside.clock, &Limits::default()),
             snapshot: snapshot.clone(),
         };
         let site = Arc::new(ArcSwap::from_pointee(site));
@@ -183,6 +184,7 @@ impl App {
         let meters = events.meters(&next);
         self.site.store(Arc::new(Site {
             meters,
+            limits: Limits::of(&next, self.outside.clock, &self.site.load().limits),
             snapshot: next.clone(),
         }));
         events.configuration_reloaded(next.generation, &next.digest, next.listeners.len());

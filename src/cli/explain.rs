@@ -21,7 +21,7 @@ use super::{EX_CONFIG, EX_USAGE};
 use crate::{
     config::{self, Colour},
     policy::{
-        Ask, Rules, Scheme, WhyNot,
+        Ask, RateLimit, Rules, Scheme, WhyNot,
         deliver::{self, CacheStatus},
         finish::{self, To},
         forward::{self, Purpose},
@@ -29,6 +29,7 @@ use crate::{
         key::Part,
         marks::Sequence,
         peer, protocol,
+        rate::By,
         settle::{self, Settled, Times},
     },
     serve::{self, Viewer},
@@ -172,7 +173,11 @@ impl Explain {
         };
         told.push(behaviour(&route));
         let rules = &route.behaviour().rules;
-        let purpose = match intent::intent(&ask, rules) {
+        let intent = intent::intent(&ask, rules);
+        if let Intent::Cache(_) | Intent::Pass(_) = intent {
+            told.extend(rules.viewer.rate_limit.as_ref().map(limited));
+        }
+        let purpose = match intent {
             Intent::Cache(key) => {
                 let details = key_parts(&ask, rules);
                 told.push(Decision::new("decision", "for the cache"));
@@ -337,6 +342,17 @@ fn to_origin(ask: &Ask, route: &Route, purpose: Purpose) -> Result<Decision, Str
     });
     let answer = format!("{:?}: {} {}", origin.id, outgoing.method, outgoing.target);
     Ok(Decision::new("origin", answer).with(details.collect()))
+}
+
+fn limited(rate: &RateLimit) -> Decision {
+    let by = match &rate.by {
+        By::Address => "address".to_owned(),
+        By::Header(name) => format!("{name}, or address"),
+    };
+    let per = config::duration_text(rate.per);
+    let (requests, burst) = (rate.requests, rate.burst);
+    let answer = format!("429 beyond {requests} in {per} by {by}, {burst} at once");
+    Decision::new("limited", answer)
 }
 
 /// What the behaviour makes of an answer on its way out; nothing when it leaves it alone.

@@ -110,6 +110,7 @@ tables! {
         response: Response,
         cors: Cors,
         server_timing: bool,
+        rate_limit: RateLimit,
         error: Vec<At<ErrorAnswer>>,
         unsafe_ttl_min_overrides_origin: bool,
         unsafe_store_set_cookie: bool,
@@ -133,6 +134,14 @@ tables! {
         credentials: bool,
         max_age: Duration,
         origin_override: bool,
+    }
+
+    /// `rate_limit`
+    RateLimit {
+        by: String,
+        requests: u64,
+        per: Duration,
+        burst: u64,
     }
 
     /// `[[distribution.behaviour.error]]`

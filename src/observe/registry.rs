@@ -118,6 +118,7 @@ impl Events {
             requests: ByResult(CacheResult::ALL.map(requests)),
             viewer_bytes: Count(self.families.viewer_bytes.get_or_create_owned(&names)),
             coalesced: Count(self.families.coalesced.get_or_create_owned(&names)),
+            rate_limited: Count(self.families.rate_limited.get_or_create_owned(&names)),
             origin_first_byte: self.families.first_byte.get_or_create_owned(&origin),
         }
     }
@@ -131,6 +132,7 @@ impl Events {
             }
             self.families.viewer_bytes.remove(gone);
             self.families.coalesced.remove(gone);
+            self.families.rate_limited.remove(gone);
         }
         for gone in shown.origins.difference(&now.origins) {
             self.families.first_byte.remove(&OriginLabels {

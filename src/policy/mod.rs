@@ -6,6 +6,7 @@
 //!
 //! | question | file | source |
 //! |---|---|---|
+//! | how many requests of one viewer? | `rate` | RFC 6585 §4 |
 //! | for the cache, for the origin, or answered here? | `intent` | CloudFront behaviours |
 //! | who asks, behind which proxies? | `peer` | X-Forwarded-For |
 //! | over TLS only? | `protocol` | CloudFront viewer protocol policy |
@@ -60,6 +61,7 @@ pub mod pattern;
 pub mod peer;
 pub mod precondition;
 pub mod protocol;
+pub mod rate;
 pub mod response_headers;
 pub mod reuse;
 pub mod search;
@@ -78,6 +80,7 @@ pub use failover::Failure;
 pub use key::{Key, KeySpec};
 pub use peer::ForwardedFor;
 pub use protocol::ViewerProtocol;
+pub use rate::RateLimit;
 pub use response_headers::ResponseHeaders;
 pub use settle::Meta;
 pub use why_not::WhyNot;
@@ -178,6 +181,8 @@ pub struct Rules {
 pub struct ViewerRules {
     /// What becomes of requests that did not come over TLS.
     pub protocol: ViewerProtocol,
+    /// How many requests one viewer may ask; `None` is any number.
+    pub rate_limit: Option<RateLimit>,
     /// The fields that answers lose and gain.
     pub response: ResponseHeaders,
     /// Who may read answers from another site's pages; `None` leaves it to the origin.

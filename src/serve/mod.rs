@@ -46,6 +46,7 @@ mod finish;
 mod hit;
 mod interim;
 mod led;
+mod limits;
 mod miss;
 mod part;
 mod pass;
@@ -58,6 +59,7 @@ mod tunnel;
 pub use ask::{Malformed, URL_BYTES_MAX, checked};
 pub use errand::Arrival;
 pub use interim::{Interims, TakeInterim};
+pub use limits::Limits;
 pub use miss::{REFRESHES_MAX, Refreshes};
 pub use reply::{BrokenBody, ReplyBody};
 pub use request_id::RequestIds;
@@ -70,6 +72,8 @@ pub struct Site {
     pub snapshot: Arc<Snapshot>,
     /// Its handles.
     pub meters: Arc<Meters>,
+    /// Who is near which limit.
+    pub limits: Limits,
 }
 
 /// Everything a worker serves with; all but `origins` and `ids` is shared by the workers.
@@ -238,7 +242,13 @@ fn answered(
     upgrade: Option<OnUpgrade>,
     now: Timestamp,
 ) -> Responding {
-    let key = match intent::intent(&way.ask, way.rules()) {
+    let intent = intent::intent(&way.ask, way.rules());
+    if let Intent::Cache(_) | Intent::Pass(_) = intent
+        && let Some(wait) = way.limited()
+    {
+        return synth::limited(&way, wait).into();
+    }
+    let key = match intent {
         Intent::Cache(key) => way.looked_up(key),
         Intent::Pass(why) => return Responding::later(pass::pass(way, body, upgrade, why)),
         Intent::Redirect(status) => return synth::redirected(&way, status).into(),

@@ -1,5 +1,7 @@
 //! The answers we make ourselves: small JSON, never stored by anyone.
 
+use std::time::Duration;
+
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version, header};
 
 use super::{Edge, ReplyBody, Site, Way, ask::Malformed, reply::Meter};
@@ -9,7 +11,7 @@ use crate::{
         Ask, Failure, answer,
         deliver::{self, CacheStatus, Outcome, Report, Timing},
         intent::Refusal,
-        protocol,
+        protocol, rate,
     },
 };
 
@@ -125,6 +127,22 @@ pub(super) fn redirected(way: &Way, status: StatusCode) -> Response<ReplyBody> {
 pub(super) fn preflight(way: &Way) -> Response<ReplyBody> {
     way.count(CacheResult::Hit);
     bare(way, StatusCode::NO_CONTENT, Outcome::Hit, "cors_preflight")
+}
+
+/// The viewer asked too much, and may ask again after `wait` (RFC 6585 §4).
+pub(super) fn limited(way: &Way, wait: Duration) -> Response<ReplyBody> {
+    way.count(CacheResult::Error);
+    let told = Told {
+        status: StatusCode::TOO_MANY_REQUESTS,
+        error: "rate_limited",
+        fwd: None,
+        close: unread(&way.ask),
+        timing: way.timing(),
+    };
+    let mut answer = tell(told, way.request_id.clone(), way.meter());
+    let headers = answer.headers_mut();
+    headers.insert(header::RETRY_AFTER, rate::retry_after(wait));
+    answer
 }
 
 /// An answer without content that nobody was asked for.

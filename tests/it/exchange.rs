@@ -28,6 +28,7 @@ exchanges! {
     headers: "headers",
     interim: "interim",
     key: "key",
+    limit: "limit",
     pass: "pass",
     protocol: "protocol",
     path: "path",

@@ -30,6 +30,7 @@ mod names;
 mod origin;
 mod process;
 mod proxies;
+mod rate;
 mod url;
 mod viewer;
 
@@ -262,13 +263,19 @@ impl Check<'_> {
         name: &str,
         example: &str,
     ) -> Option<&'f At<T>> {
-        if field.is_none() && !self.findings.covers(&table.missing(name)) {
-            let hint = format!("add {name} = {example:?}");
-            self.findings
-                .error(&table.missing(name), "is missing")
-                .hint(hint);
+        if field.is_none() {
+            self.missing(table, name, &format!("{example:?}"));
         }
         field
+    }
+
+    /// Notes that `name` is not there, unless something is wrong with it that was noted.
+    fn missing(&mut self, table: &Place, name: &str, example: &str) {
+        let place = table.missing(name);
+        if !self.findings.covers(&place) {
+            let hint = format!("add {name} = {example}");
+            self.findings.error(&place, "is missing").hint(hint);
+        }
     }
 }
 

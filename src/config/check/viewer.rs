@@ -34,6 +34,7 @@ impl Check<'_> {
         let cors = raw.cors.as_ref().map(|raw| self.cors(raw, methods));
         ViewerRules {
             protocol: self.word(protocol, &protocols, ViewerProtocol::AllowAll),
+            rate_limit: raw.rate_limit.as_ref().and_then(|at| self.rate_limit(at)),
             response: self.response(raw, cors.is_some()),
             cors,
             server_timing: match on(&raw.server_timing) {
@@ -288,9 +289,7 @@ impl Check<'_> {
         table: &Place,
     ) -> Vec<StatusCode> {
         if field.is_none() {
-            self.findings
-                .error(&table.missing("when"), "is missing")
-                .hint("add when = [502, 503, 504]");
+            self.missing(table, "when", "[502, 503, 504]");
         }
         let list = field.map_or(&[][..], |list| &list.value);
         list.iter().filter_map(|at| self.error_status(at)).collect()
