@@ -10,7 +10,8 @@
 //!  8  cli                                            commands; they print and choose exit codes
 //!  7  app                                            builds everything, reloads, drains
 //!  6  listen  admin                                  the doors
-//!  5  serve                                          a request, from the viewer's message to the answer
+//!  5  serve  invalidate                              a request, from the viewer's message to the answer;
+//!                                                    what ends answers before their time
 //!  4  config  store  flight  origin  ledger  observe services; each wraps one outside thing
 //!  3  site                                           the compiled configuration
 //!  2  policy                                         what HTTP and CloudFront say to do
@@ -59,6 +60,7 @@ pub mod cli;
 pub mod config;
 pub mod fields;
 pub mod flight;
+pub mod invalidate;
 pub mod ledger;
 pub mod listen;
 pub mod observe;

@@ -17,12 +17,13 @@ use std::{
 
 use arc_swap::ArcSwap;
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::{
     admin::{self, Phase, Readiness},
     config::{self, Changes},
     flight::Flights,
+    invalidate::sweep,
     ledger::Ledger,
     listen::{Bounds, Workers},
     observe::Stop,
@@ -65,6 +66,8 @@ pub struct App {
     readiness: Readiness,
     /// Cancelled when a worker is gone.
     lost: CancellationToken,
+    /// Reclaims what was invalidated, beside the workers' threads.
+    _sweep: AbortOnDropHandle<()>,
 }
 
 /// Why a configuration cannot be served on this machine.
@@ -132,10 +135,11 @@ impl App {
             readiness: Readiness::default(),
             lost,
             outside,
+            _sweep: AbortOnDropHandle::new(tokio::spawn(sweep::run(store.clone(), ledger.clone()))),
         };
         app.workers.set_bounds(bounds(&snapshot));
         app.workers.set_proxies(snapshot.proxies.clone());
-        sources::show(&app.outside.events, &app.workers, store, flights);
+        sources::show(&app.outside.events, &app.workers, store, ledger, flights);
         let opened = app.open(&everything(&snapshot)).map_err(|(_, why)| why)?;
         app.enter(opened);
         app.readiness.enter(Phase::Ready);

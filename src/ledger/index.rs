@@ -35,7 +35,7 @@ const NODE_OVERHEAD_BYTES: usize = 2 * 16;
 /// Marks and prefixes.
 #[derive(Debug)]
 pub(super) struct Index {
-    shards: Box<[RwLock<Generations<HashMap<Mark, Latest>>>]>,
+    shards: Box<[Shard]>,
     prefixes: RwLock<Generations<Trie>>,
     /// The latest sequence of any mark of each kind: who looks for a kind that has nothing
     /// new need not even know its marks.
@@ -45,6 +45,10 @@ pub(super) struct Index {
     /// The latest of each mode about some queries of a path and not others.
     of_queries: RwLock<Latest>,
 }
+
+/// Some of the marks, each with its latest sequences.
+#[derive(Debug, Default)]
+struct Shard(RwLock<Generations<HashMap<Mark, Latest>>>);
 
 /// What is noted since the last turn, and what was before.
 #[derive(Debug, Default)]
@@ -72,7 +76,7 @@ pub(super) struct Old {
 impl Default for Index {
     fn default() -> Self {
         Self {
-            shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
+            shards: (0..SHARDS).map(|_| Shard::default()).collect(),
             prefixes: RwLock::default(),
             kinds: Default::default(),
             of_prefixes: AtomicU64::default(),
@@ -87,7 +91,7 @@ impl Index {
     pub(super) fn note(&self, selector: Selector, mode: Mode, at: Sequence) {
         match selector {
             Selector::Mark(mark) => {
-                let mut shard = write(self.shard(mark));
+                let mut shard = write(&self.shard(mark).0);
                 shard.young.entry(mark).or_default().note(mode, at);
                 drop(shard);
                 if matches!(mark.kind(), Kind::Page | Kind::Parameter) {
@@ -157,7 +161,7 @@ impl Index {
             each(&read(&self.of_queries))?;
         }
         for mark in marks.iter(of_kind) {
-            let shard = read(self.shard(mark));
+            let shard = read(&self.shard(mark).0);
             for generation in [&shard.young, &shard.old] {
                 if let Some(latest) = generation.get(&mark) {
                     each(latest)?;
@@ -171,7 +175,7 @@ impl Index {
     /// dropped.
     pub(super) fn turn(&self) {
         for shard in &self.shards {
-            let mut shard = write(shard);
+            let mut shard = write(&shard.0);
             shard.old = mem::take(&mut shard.young);
         }
         let mut prefixes = write(&self.prefixes);
@@ -183,7 +187,7 @@ impl Index {
         let marks = self
             .shards
             .iter()
-            .map(|shard| mem::take(&mut write(shard).old));
+            .map(|shard| mem::take(&mut write(&shard.0).old));
         Old {
             _marks: marks.collect(),
             _prefixes: mem::take(&mut write(&self.prefixes).old),
@@ -199,8 +203,8 @@ impl Index {
 
     /// How much is noted.
     pub(super) fn noted(&self) -> Noted {
-        let of_shard = |shard: &RwLock<Generations<HashMap<_, _>>>| {
-            let shard = read(shard);
+        let of_shard = |shard: &Shard| {
+            let shard = read(&shard.0);
             shard.young.len() + shard.old.len()
         };
         let marks: usize = self.shards.iter().map(of_shard).sum();
@@ -213,7 +217,7 @@ impl Index {
         }
     }
 
-    fn shard(&self, mark: Mark) -> &RwLock<Generations<HashMap<Mark, Latest>>> {
+    fn shard(&self, mark: Mark) -> &Shard {
         // The highest bits of a hash.
         &self.shards[(mark.bits() >> 96) as usize % SHARDS]
     }

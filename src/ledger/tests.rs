@@ -1,3 +1,5 @@
+//! The rules of the ledger, one test for each.
+
 use std::{sync::atomic::AtomicBool, thread};
 
 use super::*;

@@ -279,11 +279,11 @@ mod tests {
         let long = "x".repeat(2 * PREFIX_BYTES_MAX);
         let trie = noted(&[(&long, Hard)]);
         assert_eq!(
-            trie.after(long[..PREFIX_BYTES_MAX].as_bytes(), Sequence(0)),
+            trie.after(&long.as_bytes()[..PREFIX_BYTES_MAX], Sequence(0)),
             Some(Hard)
         );
         assert_eq!(
-            trie.after(long[1..PREFIX_BYTES_MAX].as_bytes(), Sequence(0)),
+            trie.after(&long.as_bytes()[1..PREFIX_BYTES_MAX], Sequence(0)),
             None
         );
     }

@@ -63,6 +63,18 @@ mod names {
         "cache_evictions",
         "Keys that left the store to make room for others",
     );
+    pub(super) const LEDGER_NOTES: Name = (
+        "invalidation_notes",
+        "Marks and prefixes remembered as invalidated",
+    );
+    pub(super) const LEDGER_BYTES: Name = (
+        "invalidation_notes_bytes",
+        "Memory of what is remembered as invalidated",
+    );
+    pub(super) const LEDGER_RAISES: Name = (
+        "invalidation_overflows",
+        "Times that everything stored was invalidated for want of room to remember less",
+    );
     pub(super) const FLIGHTS: Name = (
         "fetches_shared",
         "Fetches under way that requests may share",
@@ -199,6 +211,12 @@ pub enum Source {
     CacheKeys,
     /// Keys evicted since the start.
     CacheEvictions,
+    /// Marks and prefixes in the ledger.
+    LedgerNotes,
+    /// Bytes of the ledger in use.
+    LedgerBytes,
+    /// Times the ledger was too full, since the start.
+    LedgerRaises,
     /// Fetches that requests may share, now.
     Flights,
     /// Open connections of viewers.
@@ -212,10 +230,13 @@ pub enum Source {
 }
 
 impl Source {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 11] = [
         Self::CacheBytes,
         Self::CacheKeys,
         Self::CacheEvictions,
+        Self::LedgerNotes,
+        Self::LedgerBytes,
+        Self::LedgerRaises,
         Self::Flights,
         Self::Connections,
         Self::ConnectionsAccepted,
@@ -228,6 +249,9 @@ impl Source {
             Self::CacheBytes => (names::CACHE_BYTES, MetricType::Gauge),
             Self::CacheKeys => (names::CACHE_KEYS, MetricType::Gauge),
             Self::CacheEvictions => (names::EVICTIONS, MetricType::Counter),
+            Self::LedgerNotes => (names::LEDGER_NOTES, MetricType::Gauge),
+            Self::LedgerBytes => (names::LEDGER_BYTES, MetricType::Gauge),
+            Self::LedgerRaises => (names::LEDGER_RAISES, MetricType::Counter),
             Self::Flights => (names::FLIGHTS, MetricType::Gauge),
             Self::Connections => (names::CONNECTIONS, MetricType::Gauge),
             Self::ConnectionsAccepted => (names::ACCEPTED, MetricType::Counter),

@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 
 use super::{Rules, WhyNot, control::Control, reuse::Standing, storable};
 use crate::{
-    fields::{date, forwarded, hop},
+    fields::{date, forwarded, hop, tags},
     time::Timestamp,
 };
 
@@ -274,6 +274,7 @@ pub fn interim(headers: &HeaderMap) -> HeaderMap {
     let mut headers = end_to_end(headers.clone(), http::Version::HTTP_11);
     headers.remove(header::CONTENT_LENGTH);
     headers.remove(header::TRAILER);
+    tags::strip(&mut headers);
     headers
 }
 
@@ -287,11 +288,12 @@ pub fn kept_back(headers: &HeaderMap, rules: &Rules) -> HeaderMap {
             kept_back.append(name, value.clone());
         }
     }
+    tags::strip(&mut kept_back);
     kept_back
 }
 
 /// The fields of a response as they are stored: without what a qualified directive keeps
-/// out, without its age, which is counted on, and with a `Date`.
+/// out, without its age, which is counted on, without its tags, and with a `Date`.
 ///
 /// "A recipient with a clock that receives a response message without a Date header field
 /// MUST record the time it was received and append a corresponding Date header field to the
@@ -305,6 +307,7 @@ pub fn as_stored(headers: &HeaderMap, rules: &Rules, received: Timestamp) -> Hea
     stored.remove(header::AGE);
     // Trailers are not stored (RFC 9110 §6.5.1).
     stored.remove(header::TRAILER);
+    tags::strip(&mut stored);
     stored.entry(header::DATE).or_insert_with(|| {
         HeaderValue::from_bytes(&date::format(received))
             .unwrap_or_else(|_| HeaderValue::from_static("0"))
@@ -405,6 +408,17 @@ mod tests {
             (&kept_back["set-cookie"], kept_back.len()),
             (&headers["set-cookie"], 2)
         );
+    }
+
+    #[test]
+    fn tags_are_never_for_viewers() {
+        let control = ("cache-control", "max-age=9, private=\"cache-tag\"");
+        let tags = ["cache-tag", "surrogate-key", "cache-groups"].map(|name| (name, "\"a\""));
+        let headers = fields(&[&tags[..], &[control]].concat());
+        assert!(kept_back(&headers, &rules()).is_empty());
+        let count = |headers: HeaderMap| (headers.len(), headers.contains_key("cache-control"));
+        assert_eq!(count(as_stored(&headers, &rules(), NOW)), (2, true));
+        assert_eq!(count(interim(&headers)), (2, true));
     }
 
     #[test]

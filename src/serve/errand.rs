@@ -20,6 +20,7 @@ use crate::{
         deliver::{self, CacheStatus},
         failover::Blame,
         forward::{self, Outgoing, Purpose},
+        marks::Mode,
         reuse::{self, Standing},
         settle::{self, Settled, Stored, Times},
         validate,
@@ -103,9 +104,14 @@ impl Errand {
     /// Asks once; another errand when the answer was about something else.
     async fn attempt(mut self, told: &mut Told) -> Option<Self> {
         let edge = self.way.edge.clone();
+        // As long as it lives, what is invalidated from now on is remembered for the answer.
+        let birth = edge.ledger.birth();
+        // What was invalidated since it was found is no validator either.
+        let gone = |stale: &Object| edge.judged(stale, birth.born()) == Some(Mode::Hard);
+        self.stale = self.stale.filter(|stale| !gone(stale));
         // What the origin is about to be asked with, and what would be validated.
         let stored = self.stale.as_ref().map(|stale| stale.head.to_map());
-        let (asked, born) = (edge.clock.now(), edge.ledger.head());
+        let (asked, born) = (edge.clock.now(), birth.born());
         let Some(mut request) = request(&self.way, stored.as_ref()) else {
             told.failed(UNSENDABLE);
             return None;
@@ -157,14 +163,16 @@ impl Errand {
             .origin_first_byte(way.route.behaviour().index)
             .observe(fetched.timings.first_byte);
         let headers = deliver::end_to_end(fetched.head.headers, fetched.head.version);
+        // What was invalidated meanwhile is no stand-in for an error.
+        let stands = !status.is_server_error() || self.standing_in().is_some();
         let old = self.stale.as_ref().zip(stored.as_ref());
-        let old = old.map(|(stale, headers)| Stored {
+        let old = old.filter(|_| stands).map(|(stale, headers)| Stored {
             meta: &stale.meta,
             headers,
         });
         let settled = settle::answered(&way.ask, way.rules(), old, (status, &headers), times);
         let settled = match settled {
-            Settled::Store(meta) => match self.may_keep(&fetched.body) {
+            Settled::Store(meta) => match self.may_keep(&meta, &fetched.body) {
                 Ok(()) => Settled::Store(meta),
                 Err(why) => Settled::PassOn(why),
             },
@@ -175,9 +183,7 @@ impl Errand {
             (Settled::Refresh(headers, meta), Some(stale)) => {
                 self.refreshed(stale, headers, meta, times, told);
             }
-            (Settled::ServeStale(standing), Some(stale)) if !way.edge.ended(&stale) => {
-                told.stale(stale, standing);
-            }
+            (Settled::ServeStale(standing), Some(stale)) => told.stale(stale, standing),
             (Settled::PassOn(why), stale) => {
                 way.edge.events.not_stored(why.as_str());
                 if !status.is_server_error() {
@@ -215,8 +221,11 @@ impl Errand {
         None
     }
 
-    /// Whether a body may be kept, as far as its head tells.
-    fn may_keep(&self, body: &Received) -> Result<(), WhyNot> {
+    /// Whether an answer may be kept, as far as its head tells.
+    fn may_keep(&self, meta: &Meta, body: &Received) -> Result<(), WhyNot> {
+        if self.way.edge.covers(meta) {
+            return Err(WhyNot::Invalidated);
+        }
         if !body.framed() {
             return Err(WhyNot::Unframed);
         }
@@ -292,7 +301,7 @@ impl Errand {
     ) -> Response<ReplyBody> {
         let way = self.way.clone();
         let status = meta.status;
-        if self.may_keep(&body).is_err() {
+        if self.may_keep(&meta, &body).is_err() {
             let body = ReplyBody::passing(body, way.meter());
             return passing_on(&way, status, headers, body, said);
         }
@@ -323,6 +332,9 @@ impl Errand {
         let (edge, way) = (&self.way.edge, &*self.way);
         let headers = deliver::as_stored(&headers, way.rules(), times.received);
         let kept = meta.and_then(|meta| {
+            if edge.covers(&meta) {
+                return Err(WhyNot::Invalidated);
+            }
             let shareable = reuse::shared(&meta, &way.ask, way.rules(), times.received);
             let key = self.store_key(&meta);
             let head = (meta, &headers);
@@ -342,7 +354,10 @@ impl Errand {
             }
             Err(why) => {
                 edge.events.not_stored(why.as_str());
-                edge.store.forget(self.key, &stale);
+                // What was invalidated softly meanwhile goes on serving until it is confirmed.
+                if why != WhyNot::Invalidated {
+                    edge.store.forget(self.key, &stale);
+                }
                 told.announce(Arrival::Unshareable);
                 told.report(Led::Once(headers, stale, why));
             }

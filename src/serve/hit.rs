@@ -24,6 +24,7 @@ pub(super) fn hit(
     way.count(if standing.ttl > 0 {
         CacheResult::Hit
     } else {
+        // Its viewer said that it takes what is stale.
         CacheResult::Stale
     });
     reported(
@@ -37,6 +38,16 @@ pub(super) fn hit(
             timing: way.timing(),
         },
     )
+}
+
+/// Answers from `object`, which is stale or softly invalidated, while it is refreshed.
+pub(super) fn stale(way: &Way, object: &Object, standing: Standing) -> Response<ReplyBody> {
+    way.count(CacheResult::Stale);
+    let status = CacheStatus {
+        detail: object.is_softened().then_some("invalidated"),
+        ..CacheStatus::hit(standing)
+    };
+    stored(way, object, standing.age, Outcome::Hit, status)
 }
 
 /// Answers from `object` whatever led to it, and says so.

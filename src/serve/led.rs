@@ -6,6 +6,7 @@ use http::{HeaderMap, Response, StatusCode};
 
 use super::{ReplyBody, Way, hit, synth};
 use crate::{
+    fields::tags,
     observe::CacheResult,
     origin::Received,
     policy::{
@@ -151,6 +152,7 @@ pub(super) fn passing_on(
     said: CacheStatus,
 ) -> Response<ReplyBody> {
     let outcome = Outcome::Miss.with_status(status);
+    tags::strip(&mut headers);
     way.report(outcome, said, None).write(&mut headers);
     let mut answer = Response::new(body);
     *answer.status_mut() = status;

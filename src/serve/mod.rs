@@ -8,6 +8,7 @@
 //! goes on, a passing one is cancelled.
 
 use std::{
+    cell::Cell,
     future::Future,
     net::SocketAddr,
     pin::Pin,
@@ -108,25 +109,14 @@ impl Edge {
         self.ledger.covers(&meta.marks, meta.born).is_some()
     }
 
-    /// Whether a stored answer was invalidated since it was asked for, in whatever way.
-    fn ended(&self, object: &Object) -> bool {
-        !self.may_use(object, self.ledger.head()) || object.is_softened()
+    /// What a stored answer is by all that was invalidated up to `head`.
+    fn judged(&self, object: &Object, head: Sequence) -> Option<Mode> {
+        object.judge(head, |marks, since| self.ledger.covers(marks, since))
     }
 
-    /// Whether `object` may be used in any way, as far as invalidations up to `head` tell. One
-    /// comparison when nothing was invalidated since somebody last looked.
-    fn may_use(&self, object: &Object, head: Sequence) -> bool {
-        let judged = object.judged();
-        if judged >= head {
-            return true;
-        }
-        match self.ledger.covers(&object.meta.marks, judged) {
-            Some(Mode::Hard) => false,
-            found => {
-                object.judge(head, found);
-                true
-            }
-        }
+    /// Whether a stored answer was invalidated since it was asked for, in whatever way.
+    fn ended(&self, object: &Object) -> bool {
+        self.judged(object, self.ledger.head()).is_some()
     }
 }
 
@@ -160,13 +150,34 @@ impl Way {
         &self.route.behaviour().rules
     }
 
+    /// What the store has for this request; what was invalidated hard is as if it were not
+    /// there.
     fn find(&self, key: Key) -> Found {
         let head = self.edge.ledger.head();
-        self.edge.store.find(key, |object| {
+        let others = Cell::new(false);
+        let found = self.edge.store.find(key, |object| {
+            if self.edge.judged(object, head) == Some(Mode::Hard) {
+                return false;
+            }
             let varying = object.meta.varying.as_ref();
-            varying.is_none_or(|varying| varying.matches(&self.ask, self.rules()))
-                && self.edge.may_use(object, head)
-        })
+            let ours = varying.is_none_or(|varying| varying.matches(&self.ask, self.rules()));
+            others.set(others.get() | !ours);
+            ours
+        });
+        match found {
+            Found::OtherVariants if !others.get() => Found::Nothing,
+            found => found,
+        }
+    }
+
+    /// What to do with `object`, which [`Way::find`] found.
+    fn reuse(&self, object: &Object, now: Timestamp) -> Reuse {
+        let decided = reuse::reuse(&object.meta, &self.ask, self.rules(), now);
+        if object.is_softened() {
+            reuse::softened(decided, &object.meta)
+        } else {
+            decided
+        }
     }
 
     fn count(&self, result: CacheResult) {
@@ -257,7 +268,7 @@ fn answered(
     };
     let found = way.find(key);
     if let Found::Object(object) = &found {
-        match reuse::reuse(&object.meta, &way.ask, way.rules(), now) {
+        match way.reuse(object, now) {
             Reuse::Serve(standing) => {
                 // Moved, since the first clone of a value allocates.
                 let nothing = HeaderValue::from_static("");
@@ -265,7 +276,7 @@ fn answered(
                 return hit::hit(&way, request_id, object, standing).into();
             }
             Reuse::ServeAndRefresh(standing) => {
-                let answer = hit::hit(&way, way.request_id.clone(), object, standing);
+                let answer = hit::stale(&way, object, standing);
                 miss::refresh(way, key, object.clone());
                 return answer.into();
             }

@@ -176,6 +176,11 @@ impl Store {
         self.0.memory.remove(key);
     }
 
+    /// Carries out removals and evictions that are due, so that their memory comes back.
+    pub fn settle(&self) {
+        self.0.memory.settle();
+    }
+
     /// How full it is.
     pub fn usage(&self) -> Usage {
         Usage {
@@ -192,7 +197,7 @@ mod tests {
 
     use super::*;
     use crate::policy::{
-        marks::{Mode, Sequence},
+        marks::{Marks, Mode, Sequence},
         settle::{self, Times},
         tests::{NOW, ask, fields, rules},
         variant::VARIANTS_MAX,
@@ -275,16 +280,20 @@ mod tests {
     fn a_judgement_only_grows() {
         let store = Store::new(1 << 20, 1 << 10);
         let object = keep(&store, 1, 5).unwrap();
-        object.judge(Sequence(3), None);
+        let judge = |head, found| object.judge(Sequence(head), |_, _| found);
+        assert_eq!(judge(0, Some(Mode::Hard)), None);
+        assert_eq!(judge(3, Some(Mode::Hard)), Some(Mode::Hard));
+        assert_eq!(judge(3, None), None);
+        assert_eq!(judge(5, Some(Mode::Soft)), Some(Mode::Soft));
         assert_eq!(
-            (object.judged(), object.is_softened()),
-            (Sequence(3), false)
+            (judge(4, None), judge(6, None)),
+            (Some(Mode::Soft), Some(Mode::Soft))
         );
-        object.judge(Sequence(5), Some(Mode::Soft));
-        object.judge(Sequence(4), None);
-        assert_eq!((object.judged(), object.is_softened()), (Sequence(5), true));
-        object.judge(Sequence(6), None);
-        assert_eq!((object.judged(), object.is_softened()), (Sequence(6), true));
+        let since = |_: &Marks, since| {
+            assert_eq!(since, Sequence(6));
+            Some(Mode::Hard)
+        };
+        assert_eq!(object.judge(Sequence(7), since), Some(Mode::Hard));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use super::Charge;
 use crate::policy::{
     Meta,
-    marks::{Mode, Sequence},
+    marks::{Marks, Mode, Sequence},
 };
 
 /// An answer in the store.
@@ -25,7 +25,7 @@ pub struct Object {
     /// Its body.
     pub body: Bytes,
     /// Up to which invalidation it was judged, times two; odd once one of them made it stale.
-    /// Only grows; written by whoever judged it.
+    /// At first when it was asked for. Only grows; written by whoever judges it.
     judged: AtomicU64,
     charge: Charge,
 }
@@ -82,23 +82,31 @@ impl Object {
         }
     }
 
-    /// The latest invalidation it was judged by: when it was asked for, or later.
-    pub fn judged(&self) -> Sequence {
-        Sequence(self.judged.load(Ordering::Relaxed) >> 1)
+    /// What it is by all invalidations up to `head`: gone, stale, or untouched. Remembers that
+    /// unless it is gone, so that nothing more than a comparison is left to do when nothing
+    /// was invalidated since; otherwise `covers` says what covers its marks since when.
+    pub fn judge(
+        &self,
+        head: Sequence,
+        covers: impl FnOnce(&Marks, Sequence) -> Option<Mode>,
+    ) -> Option<Mode> {
+        let judged = self.judged.load(Ordering::Relaxed);
+        let softened = (judged & 1 == 1).then_some(Mode::Soft);
+        if judged >> 1 >= head.0 {
+            return softened;
+        }
+        let found = covers(&self.meta.marks, Sequence(judged >> 1)).max(softened);
+        if found < Some(Mode::Hard) {
+            // Of two who judge at once the later head wins, and at the same head the stricter.
+            let judged = head.0 << 1 | u64::from(found.is_some());
+            self.judged.fetch_max(judged, Ordering::Relaxed);
+        }
+        found
     }
 
-    /// Whether an invalidation it was judged by made it stale.
+    /// Whether an invalidation that it was judged by made it stale.
     pub fn is_softened(&self) -> bool {
         self.judged.load(Ordering::Relaxed) & 1 == 1
-    }
-
-    /// Remembers that it was judged by all invalidations up to `head` and may still be used;
-    /// `found` is what covers it of those since [`Object::judged`].
-    pub fn judge(&self, head: Sequence, found: Option<Mode>) {
-        let soft = self.is_softened() || found.is_some();
-        // Of two who judge at once the later head wins, and at the same head the stricter.
-        let judged = head.0 << 1 | u64::from(soft);
-        self.judged.fetch_max(judged, Ordering::Relaxed);
     }
 
     /// What it takes in all, in bytes.

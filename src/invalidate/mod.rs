@@ -1,0 +1,3 @@
+//! Invalidations, beyond the ledger that makes them hold.
+
+pub mod sweep;
