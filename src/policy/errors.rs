@@ -9,6 +9,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
+use super::failover::{Blame, Failure, Phase};
+
 /// What becomes of errors with certain statuses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ErrorAnswer {
@@ -18,7 +20,8 @@ pub struct ErrorAnswer {
     pub status: Option<StatusCode>,
     /// The content the viewer sees; `None` leaves it.
     pub content: Option<Content>,
-    /// How long an error of the origin that names no lifetime is kept; `None` is `ttl.error`.
+    /// How long an error of the origin that names no lifetime is kept, and a failure to
+    /// reach the origin ([`kept`]); `None` is `ttl.error` for the one, and not for the other.
     pub ttl: Option<Duration>,
 }
 
@@ -38,6 +41,33 @@ pub const CONTENT_BYTES_MAX: usize = 64 << 10;
 /// What `errors` say of an answer with `status`.
 pub fn of(errors: &[ErrorAnswer], status: StatusCode) -> Option<&ErrorAnswer> {
     errors.iter().find(|error| error.when.contains(&status))
+}
+
+/// Whether a failure to ask the origin is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// It is, as long as the error's `ttl` says.
+    Yes,
+    /// The next who asks tries again.
+    No,
+}
+
+/// Whether `failure`, which is told with `status`, is kept.
+///
+/// Only where no request can have provoked it, before one was sent: otherwise whoever knows
+/// what makes the origin hang up could take an answer from everybody (CPDoS).
+pub fn kept(errors: &[ErrorAnswer], status: StatusCode, failure: &Failure) -> Kept {
+    let ttl = of(errors, status).and_then(|error| error.ttl);
+    let unprovoked = matches!(failure.blame, Blame::Origin | Blame::Network)
+        && matches!(
+            failure.phase,
+            Phase::Resolve | Phase::Connect | Phase::Tls | Phase::Verify
+        );
+    if unprovoked && ttl.is_some_and(|ttl| !ttl.is_zero()) {
+        Kept::Yes
+    } else {
+        Kept::No
+    }
 }
 
 /// Fields that describe content: gone with the content they describe.
@@ -71,7 +101,34 @@ impl Content {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::tests::fields;
+    use crate::policy::{failover::Retry, tests::fields};
+
+    #[test]
+    fn a_failure_that_a_request_may_provoke_is_never_kept() {
+        let status = StatusCode::BAD_GATEWAY;
+        let error = ErrorAnswer {
+            when: vec![status],
+            status: None,
+            content: None,
+            ttl: Some(Duration::from_secs(10)),
+        };
+        let kept_when = |blame, phase| {
+            let failure = Failure {
+                blame,
+                phase,
+                timed_out: false,
+                retry: Retry::No,
+            };
+            kept(std::slice::from_ref(&error), status, &failure)
+        };
+        assert_eq!(kept_when(Blame::Network, Phase::Connect), Kept::Yes);
+        assert_eq!(kept_when(Blame::Origin, Phase::Verify), Kept::Yes);
+        for phase in [Phase::Send, Phase::Head, Phase::Body] {
+            assert_eq!(kept_when(Blame::Network, phase), Kept::No);
+            assert_eq!(kept_when(Blame::Origin, phase), Kept::No);
+        }
+        assert_eq!(kept_when(Blame::Us, Phase::Connect), Kept::No);
+    }
 
     #[test]
     fn new_content_is_not_described_by_the_old_fields() {

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use super::{
     Interims, ReplyBody, Way,
     led::{self, Led, Passing, passing_on},
+    remember::{is_alone, remember},
     synth,
 };
 use crate::{
@@ -146,7 +147,12 @@ impl Errand {
         let meta = self.standing_in().map(|stale| &stale.meta);
         match (settle::failed(meta, times.received), self.stale) {
             (Settled::ServeStale(standing), Some(stale)) => told.stale(stale, standing),
-            _ => told.failed(*error.failure()),
+            (_, stale) => {
+                if is_alone(self.fwd, stale.as_ref()) {
+                    remember(&self.way, self.key, error.failure(), times);
+                }
+                told.failed(*error.failure());
+            }
         }
     }
 

@@ -51,6 +51,7 @@ mod limits;
 mod miss;
 mod part;
 mod pass;
+mod remember;
 mod reply;
 mod request_id;
 mod searches;
