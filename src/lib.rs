@@ -10,6 +10,7 @@
 //!  8  cli                                            commands; they print and choose exit codes
 //!  7  app                                            builds everything, reloads, drains
 //!  6  listen  admin                                  the doors
+//!  5  serve  invalidate                              a viewer's request; an operator's invalidation
 //!  5  serve  invalidate                              a request, from the viewer's message to the answer;
 //!                                                    what ends answers before their time
 //!  4  config  store  flight  origin  ledger  observe services; each wraps one outside thing

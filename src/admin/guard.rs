@@ -12,17 +12,17 @@ use http::{HeaderMap, StatusCode, Uri, Version, header::HOST};
 use super::json::Refusal;
 use crate::fields::host::Host;
 
-const AMBIGUOUS: Refusal = Refusal {
-    status: StatusCode::BAD_REQUEST,
-    error: "bad_host",
-    message: "the request needs exactly one valid Host field",
-};
+const AMBIGUOUS: Refusal = Refusal::new(
+    StatusCode::BAD_REQUEST,
+    "bad_host",
+    "the request needs exactly one valid Host field",
+);
 
-const FOREIGN: Refusal = Refusal {
-    status: StatusCode::MISDIRECTED_REQUEST,
-    error: "host_not_allowed",
-    message: "the Host field must be an IP address or localhost",
-};
+const FOREIGN: Refusal = Refusal::new(
+    StatusCode::MISDIRECTED_REQUEST,
+    "host_not_allowed",
+    "the Host field must be an IP address or localhost",
+);
 
 /// Lets a request pass whose `Host` no page can have.
 pub(super) async fn host(request: Request, next: Next) -> Result<Response, Refusal> {

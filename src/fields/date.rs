@@ -54,6 +54,17 @@ pub fn format(moment: Timestamp) -> [u8; 29] {
     out
 }
 
+/// `moment` as `1994-11-06T08:49:37Z` (RFC 3339 §5.6), for what is no field of HTTP.
+///
+/// Moments after the year 9999 become its last second.
+pub fn rfc3339(moment: Timestamp) -> String {
+    let seconds = moment.unix().min(LAST);
+    let (year, month, day) = civil(seconds / DAY_SECONDS);
+    let clock = seconds % DAY_SECONDS;
+    let (hour, minute, second) = (clock / 3_600, clock / 60 % 60, clock % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
 /// `Sun, 06 Nov 1994 08:49:37 GMT`.
 fn imf_fixdate(text: &[u8]) -> Option<Timestamp> {
     let &[
@@ -278,6 +289,15 @@ mod tests {
             wanted.map(Timestamp::from_unix),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_moment_is_written_for_programs() {
+        let written = |seconds| rfc3339(Timestamp::from_unix(seconds));
+        assert_eq!(written(0), "1970-01-01T00:00:00Z");
+        assert_eq!(written(951_868_799), "2000-02-29T23:59:59Z");
+        assert_eq!(written(1_795_340_706), "2026-11-22T09:45:06Z");
+        assert_eq!(written(u64::MAX), "9999-12-31T23:59:59Z");
     }
 
     #[test]

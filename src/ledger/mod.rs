@@ -28,6 +28,7 @@ use crate::policy::{
 
 mod births;
 mod index;
+pub mod journal;
 mod latest;
 mod trie;
 

@@ -105,6 +105,22 @@ mod names {
         "config_generation",
         "The configuration that is running, counted from 1",
     );
+    pub(super) const VIEWER_HEAD: Name = (
+        "viewer_head_seconds",
+        "From a viewer's request until the head of its answer, where that waited for something",
+    );
+    pub(super) const ORIGIN_WAIT: Name = (
+        "behaviour_origin_seconds",
+        "From sending a request to the origin until the head of its answer, by behaviour",
+    );
+    pub(super) const INVALIDATIONS: Name = (
+        "invalidations",
+        "Invalidations asked for through the admin API, by what became of them",
+    );
+    pub(super) const ADMIN_REFUSED: Name = (
+        "admin_refused",
+        "Calls of the admin API that were refused, by reason",
+    );
     pub(super) const BUILD: Name = ("build", "The program");
 }
 
@@ -123,6 +139,10 @@ pub(super) struct Families {
     pub(super) reloads: Family<ResultLabels, Counter>,
     pub(super) last_reload_ok: Gauge<i64, AtomicI64>,
     pub(super) generation: Gauge<u64, AtomicU64>,
+    pub(super) viewer_head: Family<BehaviourLabels, Histogram>,
+    pub(super) origin_wait: Family<BehaviourLabels, Histogram>,
+    pub(super) invalidations: Family<ResultLabels, Counter>,
+    pub(super) admin_refused: Family<ReasonLabels, Counter>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -191,6 +211,18 @@ impl Families {
             self.last_reload_ok.clone(),
         );
         add(&mut registry, names::GENERATION, self.generation.clone());
+        add(&mut registry, names::VIEWER_HEAD, self.viewer_head.clone());
+        add(&mut registry, names::ORIGIN_WAIT, self.origin_wait.clone());
+        add(
+            &mut registry,
+            names::INVALIDATIONS,
+            self.invalidations.clone(),
+        );
+        add(
+            &mut registry,
+            names::ADMIN_REFUSED,
+            self.admin_refused.clone(),
+        );
         let version = vec![("version", env!("CARGO_PKG_VERSION"))];
         add(&mut registry, names::BUILD, Info::new(version));
         registry.register_collector(Box::new(sources));

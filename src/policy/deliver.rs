@@ -6,7 +6,7 @@ use std::{fmt::Write as _, time::Duration};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use smallvec::SmallVec;
 
-use super::{Rules, WhyNot, control::Control, reuse::Standing, storable};
+use super::{Key, Rules, WhyNot, control::Control, reuse::Standing, storable};
 use crate::{
     fields::{date, forwarded, hop, tags},
     time::Timestamp,
@@ -243,6 +243,26 @@ impl Report {
     }
 }
 
+/// Adds `key` to what the last `Cache-Status` says, which is ours (RFC 9211 §2.8: "key").
+///
+/// For authorised requests only: it tells strangers what they share an answer with
+/// (RFC 9211 §6).
+pub fn tell_key(headers: &mut HeaderMap, key: Key) {
+    let mut lines: SmallVec<[HeaderValue; 2]> =
+        headers.get_all(CACHE_STATUS).iter().cloned().collect();
+    let Some(ours) = lines.last_mut() else { return };
+    let mut text = ours.as_bytes().to_vec();
+    text.extend_from_slice(format!("; key=\"{key}\"").as_bytes());
+    let Ok(told) = HeaderValue::from_bytes(&text) else {
+        return;
+    };
+    *ours = told;
+    headers.remove(CACHE_STATUS);
+    for line in lines {
+        headers.append(CACHE_STATUS, line);
+    }
+}
+
 /// A number as a field value, with one allocation.
 fn number(number: u32) -> HeaderValue {
     let mut text = Line::default();
@@ -382,6 +402,21 @@ mod tests {
         };
         let text = "warmfront; fwd=uri-miss; fwd-status=200; stored; collapsed; ttl=60";
         check(collapsed, text);
+    }
+
+    #[test]
+    fn the_key_is_told_in_our_own_line() {
+        let mut headers = fields(&[
+            ("cache-status", "theirs; hit"),
+            ("cache-status", "warmfront; hit"),
+        ]);
+        tell_key(&mut headers, Key(0xa));
+        let seen: Vec<_> = headers.get_all(CACHE_STATUS).iter().collect();
+        assert_eq!(seen[0], "theirs; hit");
+        assert_eq!(
+            seen[1],
+            "warmfront; hit; key=\"0000000000000000000000000000000a\""
+        );
     }
 
     #[test]

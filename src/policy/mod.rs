@@ -24,6 +24,7 @@
 //! | the origin answered, or did not: what now? | `settle` | RFC 9111 §4.2.4, §4.3.3 |
 //! | does the viewer's own condition hold? | `precondition` | RFC 9110 §13 |
 //! | which bytes of it does the viewer want? | `slice` | RFC 9110 §14 |
+//! | what is kept of a part, and what does it answer? | `partial` | RFC 9111 §3.3, §3.4 |
 //! | what goes to the origin? | `forward` | CloudFront origin request policy |
 //! | try again? | `failover` | CloudFront origin timeouts |
 //! | how is a failure told? | `answer` | RFC 9110 §15.6 |
@@ -57,6 +58,7 @@ pub mod intent;
 pub mod key;
 pub mod lifetime;
 pub mod marks;
+pub mod partial;
 pub mod pattern;
 pub mod peer;
 pub mod precondition;

@@ -144,6 +144,19 @@ pub fn refreshed(
     remembered(ask, rules, (stored.status, merged), times, marks)
 }
 
+/// What would be remembered of the whole that a stored part became with these fields, or why
+/// it is not stored.
+pub fn completed(
+    ask: &Ask,
+    rules: &Rules,
+    part: &Meta,
+    whole: &HeaderMap,
+    times: Times,
+) -> Result<Meta, WhyNot> {
+    let marks = part.marks.refreshed(ask, rules, whole);
+    remembered(ask, rules, (StatusCode::OK, whole), times, marks)
+}
+
 /// What would be remembered of the response, or why it is not stored.
 pub fn meta(
     ask: &Ask,

@@ -21,6 +21,8 @@ pub enum WhyNot {
     VaryRefused,
     /// Its status is partial, or not final.
     Status,
+    /// It answers a request for a part, and is none that could be kept.
+    Partial,
     /// Its status asks for credentials.
     AsksForCredentials,
     /// `must-understand` with a status we do not.
@@ -56,6 +58,7 @@ impl WhyNot {
             Self::VaryStar => "vary-star",
             Self::VaryRefused => "vary-refused",
             Self::Status => "status",
+            Self::Partial => "partial",
             Self::AsksForCredentials => "asks-for-credentials",
             Self::NotUnderstood => "must-understand",
             Self::NoLifetime => "no-lifetime",
@@ -81,6 +84,7 @@ impl WhyNot {
             Self::VaryStar => "RFC 9111 §4.1: \"*\" always fails to match",
             Self::VaryRefused => "vary = \"refuse\": it varies by a field outside the key",
             Self::Status => "RFC 9111 §3: \"the response status code is final\", and complete",
+            Self::Partial => "RFC 9111 §3.3: a part is kept with its place in the whole, or not",
             Self::AsksForCredentials => "an answer that asks for credentials is never shared",
             Self::NotUnderstood => "RFC 9111 §5.2.2.3: must-understand, and the status is unknown",
             Self::NoLifetime => "RFC 9111 §3: no explicit lifetime, and ttl.default is 0s",

@@ -103,7 +103,8 @@ fn reported(way: &Way, object: &Object, report: Report) -> Response<ReplyBody> {
     part::cut(way, object, &slice, answer)
 }
 
-fn validators(object: &Object) -> Validators<'_> {
+/// The validators of `object`.
+pub(super) fn validators(object: &Object) -> Validators<'_> {
     let of = |name| object.head.get(name);
     Validators {
         tag: of(&http::header::ETAG),

@@ -20,7 +20,12 @@ use crate::{
 /// What an errand brings to the viewer that sent it.
 pub(super) enum Led {
     /// An answer that is being stored, and the fields of it that are not.
-    Filling(Reader, HeaderMap),
+    Filling {
+        reader: Reader,
+        kept_back: HeaderMap,
+        /// What the origin answered with: 206 where it was asked for the rest of a part.
+        status: StatusCode,
+    },
     /// The stored answer, confirmed.
     Refreshed(Arc<Object>),
     /// The stored answer with new fields, confirmed but not kept.
@@ -45,14 +50,17 @@ pub(super) struct Passing {
 pub(super) fn answer(way: &Arc<Way>, fwd: &'static str, led: Led) -> Response<ReplyBody> {
     let now = way.edge.clock.now();
     match led {
-        Led::Filling(reader, kept_back) => {
+        Led::Filling {
+            reader,
+            kept_back,
+            status,
+        } => {
             way.count(CacheResult::Miss);
-            let meta = reader.fill().meta();
-            let ttl = Some(reuse::standing(meta, now).ttl);
+            let ttl = Some(reuse::standing(reader.fill().meta(), now).ttl);
             let status = CacheStatus {
                 stored: true,
                 ttl,
-                ..CacheStatus::forwarded(fwd, meta.status)
+                ..CacheStatus::forwarded(fwd, status)
             };
             let mut answer = filling(way, reader, Outcome::Miss, status);
             answer.headers_mut().extend(kept_back);

@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 use super::{
     ReplyBody, Way,
     errand::{Arrival, Errand},
-    hit, led, pass, synth,
+    hit, led, partial, pass, synth,
 };
 use crate::{
     flight::{Join, Landed},
@@ -29,6 +29,9 @@ const FOLLOWS_MAX: usize = 3;
 
 /// Answers a request for which the store holds `found`: nothing that serves.
 pub(super) async fn miss(way: Way, key: Key, mut found: Found) -> Response<ReplyBody> {
+    if let Some(answer) = partial::stored(&way) {
+        return answer;
+    }
     if reuse::only_if_cached(&way.ask, way.rules()) {
         return synth::not_cached(&way);
     }

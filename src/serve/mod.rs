@@ -26,7 +26,7 @@ use finish::Finish;
 use crate::{
     flight::Flights,
     ledger::Ledger,
-    observe::{CacheResult, Events, Meters},
+    observe::{CacheResult, Events, Histogram, Meters},
     origin::Origins,
     policy::{
         Ask, Key, Meta, Rules, Scheme, ServerTiming,
@@ -42,6 +42,7 @@ use crate::{
 };
 
 mod ask;
+mod debug;
 mod errand;
 mod finish;
 mod hit;
@@ -50,6 +51,7 @@ mod led;
 mod limits;
 mod miss;
 mod part;
+mod partial;
 mod pass;
 mod remember;
 mod reply;
@@ -206,6 +208,17 @@ impl Way {
         Some(Timing { waited })
     }
 
+    /// Begins now.
+    fn wait(&self) -> Wait {
+        let behaviour = self.route.behaviour().index;
+        let clock = self.edge.clock;
+        Wait {
+            since: clock.instant(),
+            clock,
+            took: self.site.meters.behaviour(behaviour).viewer_head.clone(),
+        }
+    }
+
     fn meter(&self) -> reply::Meter {
         let behaviour = self.route.behaviour().index;
         reply::Meter {
@@ -248,12 +261,7 @@ pub fn respond(edge: &Arc<Edge>, request: Request<Incoming>, mut viewer: Viewer)
 }
 
 /// The answer, as far as it does not depend on what the behaviour does to every answer.
-fn answered(
-    mut way: Way,
-    body: Incoming,
-    upgrade: Option<OnUpgrade>,
-    now: Timestamp,
-) -> Responding {
+fn answered(way: Way, body: Incoming, upgrade: Option<OnUpgrade>, now: Timestamp) -> Responding {
     let intent = intent::intent(&way.ask, way.rules());
     if let Intent::Cache(_) | Intent::Pass(_) = intent
         && let Some(wait) = way.limited()
@@ -261,12 +269,24 @@ fn answered(
         return synth::limited(&way, wait).into();
     }
     let key = match intent {
-        Intent::Cache(key) => way.looked_up(key),
-        Intent::Pass(why) => return Responding::later(pass::pass(way, body, upgrade, why)),
+        Intent::Cache(key) => key,
+        Intent::Pass(why) => {
+            let wait = way.wait();
+            return Responding::later(wait, pass::pass(way, body, upgrade, why));
+        }
         Intent::Redirect(status) => return synth::redirected(&way, status).into(),
         Intent::Preflight => return synth::preflight(&way).into(),
         Intent::Refuse(why) => return synth::refused(&way, why).into(),
     };
+    if debug::is_asked(&way) {
+        return debug::telling(key, cached(way, key, now));
+    }
+    cached(way, key, now)
+}
+
+/// Answers a request for the cache, whose plain key is `key`.
+fn cached(mut way: Way, key: Key, now: Timestamp) -> Responding {
+    let key = way.looked_up(key);
     let found = way.find(key);
     if let Found::Object(object) = &found {
         match way.reuse(object, now) {
@@ -284,7 +304,22 @@ fn answered(
             Reuse::Validate(_) => {}
         }
     }
-    Responding::later(miss::miss(way, key, found))
+    let wait = way.wait();
+    Responding::later(wait, miss::miss(way, key, found))
+}
+
+/// How long a viewer waits for an answer that is not at hand.
+struct Wait {
+    since: Instant,
+    clock: Clock,
+    took: Histogram,
+}
+
+impl Wait {
+    fn over(self) {
+        let now = self.clock.instant();
+        self.took.observe(now.saturating_duration_since(self.since));
+    }
 }
 
 /// An answer on its way: at hand for a hit, otherwise a future on the heap, so that a
@@ -297,15 +332,24 @@ pub enum Responding {
 }
 
 impl Responding {
-    fn later(answer: impl Future<Output = Response<ReplyBody>> + Send + 'static) -> Self {
-        Self::Later(Box::pin(answer))
+    fn later(
+        wait: Wait,
+        answer: impl Future<Output = Response<ReplyBody>> + Send + 'static,
+    ) -> Self {
+        Self::Later(Box::pin(async move {
+            let answer = answer.await;
+            wait.over();
+            answer
+        }))
     }
 
     /// The same answer, finished.
     fn finished(self, finish: Finish) -> Self {
         match self {
             Self::Now(answer) => Self::Now(answer.map(|answer| finish.finish(answer))),
-            Self::Later(answer) => Self::later(async move { finish.finish(answer.await) }),
+            Self::Later(answer) => {
+                Self::Later(Box::pin(async move { finish.finish(answer.await) }))
+            }
         }
     }
 }

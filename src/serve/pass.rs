@@ -11,19 +11,20 @@ use super::{
     ReplyBody, Way,
     errand::{Errand, log_failure, outgoing_request},
     led::{self, passing_on},
-    synth, tunnel,
+    partial, synth, tunnel,
 };
 use crate::{
     observe::CacheResult,
     origin::{Fetched, Sent},
     policy::{
-        Ask, Caching, Key, Meta,
+        self, Ask, Caching, Key, Meta,
         control::Control,
         deliver::{self, CacheStatus},
         failover::{Blame, Failure, Phase, Retry},
         forward::{self, Purpose},
         intent::{self, Intent, WhyPass},
         marks::{self, Mark, Mode},
+        partial::Kept,
         selector::Selector,
         settle::{self, Settled, Times},
         unsafe_method, validate,
@@ -96,7 +97,14 @@ pub(super) async fn pass(
             answer
         }
         _ => match later {
-            Some((errand, meta)) => errand.beside(meta, headers, fetched.body, said),
+            Some((errand, meta)) => {
+                let kept = Kept {
+                    meta,
+                    headers: headers.clone(),
+                    bytes: None,
+                };
+                errand.beside(kept, (status, headers), fetched.body, said)
+            }
             None => {
                 let body = ReplyBody::passing(fetched.body, way.meter());
                 passing_on(&way, status, headers, body, said)
@@ -113,7 +121,13 @@ pub(super) async fn for_part(
     fwd: &'static str,
     stale: Option<Arc<Object>>,
 ) -> Response<ReplyBody> {
-    let sent = send(&way, Sent::empty(), Purpose::Pass).await;
+    let purpose = if policy::partial::wanted(&way.ask) {
+        Purpose::Part
+    } else {
+        Purpose::Pass
+    };
+    let (asked, born) = (way.edge.clock.now(), way.edge.ledger.head());
+    let sent = send(&way, Sent::empty(), purpose).await;
     let now = way.edge.clock.now();
     let failed = match &sent {
         Err(_) => true,
@@ -124,16 +138,30 @@ pub(super) async fn for_part(
     if let (true, Some(stale), Settled::ServeStale(standing)) = (failed, current, settled) {
         return led::stale(&way, fwd, stale, standing);
     }
+    if let Some(answer) = failed.then(|| partial::stale(&way)).flatten() {
+        return answer;
+    }
     let fetched = match sent {
         Ok(fetched) => fetched,
         Err(failure) => return synth::failed(&way, fwd, &failure),
     };
-    way.count(CacheResult::Pass);
     let status = fetched.head.status;
     let headers = deliver::end_to_end(fetched.head.headers, fetched.head.version);
-    let confirms = way.ask.method == Method::HEAD && status == StatusCode::OK;
-    if let Some(stale) = stale.filter(|_| confirms) {
-        freshen(&way, key, &stale, &headers);
+    if purpose == Purpose::Part {
+        let times = Times {
+            asked,
+            received: now,
+            born,
+        };
+        let answer = (status, headers);
+        return partial::keep(way, (key, fwd), answer, fetched.body, times);
+    }
+    way.count(CacheResult::Pass);
+    if status == StatusCode::OK {
+        if let Some(stale) = stale {
+            freshen(&way, key, &stale, &headers);
+        }
+        way.compare_part(&headers);
     }
     let said = CacheStatus {
         detail: Some("partial"),
@@ -159,8 +187,7 @@ async fn send(way: &Way, sent: Sent, purpose: Purpose) -> Result<Fetched, Failur
     })?;
     way.site
         .meters
-        .origin_first_byte(behaviour.index)
-        .observe(fetched.timings.first_byte);
+        .origin_took(behaviour.index, fetched.timings.first_byte);
     Ok(fetched)
 }
 

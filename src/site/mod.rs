@@ -5,11 +5,15 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+mod admin;
+mod debug;
 mod distribution;
 mod origin;
 mod proxies;
 mod route;
 
+pub use admin::{Admin, AwsKey, Scope, Secret, Token};
+pub use debug::DebugSecret;
 pub use distribution::{Behaviour, Distribution};
 pub use origin::{Origin, Protocol};
 pub use proxies::Proxies;
@@ -51,6 +55,8 @@ pub struct Server {
     pub header_timeout: Duration,
     /// How long a connection may be idle between requests.
     pub idle_timeout: Duration,
+    /// What a request must carry to be told its key.
+    pub debug_secret: Option<DebugSecret>,
 }
 
 /// The store's bounds; they are fixed for the life of the process.
@@ -60,13 +66,6 @@ pub struct Cache {
     pub memory: u64,
     /// A larger body streams through, unstored; in bytes.
     pub object_max: u64,
-}
-
-/// The admin listener.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Admin {
-    /// Where it listens.
-    pub address: SocketAddr,
 }
 
 /// A viewers' listener.

@@ -15,6 +15,7 @@ mod floors;
 mod harness;
 mod history;
 mod introduced;
+mod invalidate;
 mod ledger;
 mod origin;
 mod properties;

@@ -169,10 +169,10 @@ impl Check<'_> {
         Cors {
             origins,
             methods: self
-                .tokens(raw.methods.as_ref())
+                .listed(raw.methods.as_ref())
                 .unwrap_or_else(|| HeaderValue::from_static(default)),
-            headers: self.tokens(raw.headers.as_ref()),
-            expose: self.tokens(raw.expose.as_ref()),
+            headers: self.listed(raw.headers.as_ref()),
+            expose: self.listed(raw.expose.as_ref()),
             credentials: match credentials {
                 true => Credentials::Allowed,
                 false => Credentials::Withheld,
@@ -218,7 +218,7 @@ impl Check<'_> {
 
     /// A list of methods or field names as a field's value, `*` for "any"; `None` when there is
     /// nothing to list.
-    fn tokens(&mut self, field: Option<&At<Choice>>) -> Option<HeaderValue> {
+    fn listed(&mut self, field: Option<&At<Choice>>) -> Option<HeaderValue> {
         let At { value, place } = field?;
         match value {
             Choice::Word(word) if word == "any" => Some(HeaderValue::from_static("*")),
