@@ -16,7 +16,7 @@ use warmfront::{
     invalidate::{Invalidations, Parts},
     ledger::Ledger,
     observe::Events,
-    serve::{Limits, Site},
+    serve::{self, Site},
     store::Store,
     time::Clock,
 };
@@ -47,7 +47,7 @@ async fn with_admin<T: Send + 'static>(ask: impl FnOnce(SocketAddr) -> T + Send 
         site: Arc::new(ArcSwap::from_pointee(Site {
             snapshot,
             meters,
-            limits: Limits::default(),
+            limits: serve::Limits::default(),
         })),
         store,
         invalidations: Invalidations::open(parts, None).unwrap(),
