@@ -50,6 +50,10 @@
 //! * *The store cannot fail a request*, and counts every byte where it is held.
 //! * *One shared fetch per key*, shared only once its head proves that it may be, and nobody
 //!   waits for it without a bound.
+//! * *What was asked for before an invalidation is for nobody who asks after it*, whatever
+//!   became of it: stored, stale, in flight, or about to be confirmed.
+//! * *What an invalidation call answers is on the disk*, where there is a journal; and when
+//!   that fails, what was invalidated is gone all the same.
 //! * *A viewer that leaves cancels nothing that others could use.*
 //! * *Nothing from the network can panic the process.*
 //!

@@ -5,7 +5,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use http::{HeaderMap, StatusCode, header::AUTHORIZATION, request::Parts};
+use http::{Extensions, HeaderMap, StatusCode, header::AUTHORIZATION, request::Parts};
 
 use super::{Facts, json::Refusal};
 use crate::{
@@ -96,7 +96,12 @@ impl Facts {
 
 /// The address a request came from.
 pub(super) fn peer(head: &Parts) -> IpAddr {
-    let peer = head.extensions.get::<Peer>();
+    peer_in(&head.extensions)
+}
+
+/// The same, where the head is not yet taken apart.
+pub(super) fn peer_in(extensions: &Extensions) -> IpAddr {
+    let peer = extensions.get::<Peer>();
     peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| {
         peer.0.ip().to_canonical()
     })

@@ -6,10 +6,14 @@
 
 use std::net::Ipv4Addr;
 
-use axum::{extract::Request, middleware::Next, response::Response};
+use axum::{
+    extract::{Request, State},
+    middleware::Next,
+    response::Response,
+};
 use http::{HeaderMap, StatusCode, Uri, Version, header::HOST};
 
-use super::json::Refusal;
+use super::{Facts, auth::peer_in, json::Refusal};
 use crate::fields::host::Host;
 
 const AMBIGUOUS: Refusal = Refusal::new(
@@ -24,9 +28,18 @@ const FOREIGN: Refusal = Refusal::new(
     "the Host field must be an IP address or localhost",
 );
 
-/// Lets a request pass whose `Host` no page can have.
-pub(super) async fn host(request: Request, next: Next) -> Result<Response, Refusal> {
-    check(request.version(), request.uri(), request.headers())?;
+/// Lets a request pass whose `Host` no page can have. Others are told and counted.
+pub(super) async fn host(
+    State(facts): State<Facts>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Refusal> {
+    if let Err(refusal) = check(request.version(), request.uri(), request.headers()) {
+        let peer = peer_in(request.extensions());
+        let now = facts.clock.now();
+        facts.events.admin_refused(peer, "", refusal.error, now);
+        return Err(refusal);
+    }
     Ok(next.run(request).await)
 }
 

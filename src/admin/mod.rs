@@ -15,6 +15,7 @@
 //! | `POST /v1/reload` | `reload` | 200 with the generation; 422 with the problems |
 //! | `POST /v1/invalidations` | `invalidate` | 201 once the promise holds |
 //! | `GET /v1/invalidations`, `GET /v1/invalidations/{id}` | `read` or `invalidate` | the last 1,000 |
+//! | `/2020-05-31/distribution/{id}/invalidation…` | an AWS signature | CloudFront's three calls for invalidations |
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -22,7 +23,7 @@ use arc_swap::ArcSwap;
 use axum::{
     BoxError, Router,
     error_handling::HandleErrorLayer,
-    middleware::{from_fn, map_response},
+    middleware::{from_fn_with_state, map_response},
     response::Response,
     routing::{get, post},
 };
@@ -42,6 +43,7 @@ use crate::{
 
 mod auth;
 mod body;
+mod cloudfront;
 mod door;
 mod guard;
 mod health;
@@ -49,8 +51,10 @@ mod invalidations;
 mod json;
 mod ordered;
 mod reload;
+mod sigv4;
 mod status;
 mod tries;
+mod xml;
 
 pub use door::{CONNECTIONS_MAX, Door};
 pub use health::{Phase, Readiness};
@@ -106,7 +110,7 @@ pub fn router(facts: Facts) -> Router {
         .load_shed()
         .layer(GlobalConcurrencyLimitLayer::new(IN_FLIGHT_MAX))
         .timeout(REQUEST_MAX)
-        .layer(from_fn(guard::host));
+        .layer(from_fn_with_state(facts.clone(), guard::host));
     Router::new()
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
@@ -118,6 +122,7 @@ pub fn router(facts: Facts) -> Router {
             get(invalidations::list).post(invalidations::create),
         )
         .route("/v1/invalidations/{id}", get(invalidations::one))
+        .merge(cloudfront::routes())
         .method_not_allowed_fallback(async || json::METHOD_NOT_ALLOWED)
         .fallback(async || json::NOT_FOUND)
         .layer(bounds)

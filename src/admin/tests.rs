@@ -362,6 +362,23 @@ async fn the_status_says_what_runs_and_how_it_is() {
 }
 
 #[tokio::test]
+async fn a11_no_call_can_name_an_origin() {
+    let facts = facts(LOCAL);
+    let body = json!({"everything": true, "origin": "http://169.254.169.254"}).to_string();
+    for (method, path) in [
+        ("POST", "/v1/invalidations"),
+        ("PUT", "/v1/status"),
+        ("POST", "/v1/origins"),
+        ("PUT", "/v1/config"),
+        ("PATCH", "/v1/reload"),
+    ] {
+        let (head, _) = call(&facts, OPERATOR, method, path, &body).await;
+        assert!(head.status().is_client_error(), "{method} {path}");
+    }
+    assert_eq!(facts.invalidations.head().0, 0);
+}
+
+#[tokio::test]
 async fn a_reload_that_nobody_does_is_said() {
     let (head, body) = call(&facts(LOCAL), OPERATOR, "POST", "/v1/reload", "").await;
     assert_eq!(

@@ -209,11 +209,12 @@ fn month(name: [u8; 3]) -> Option<u64> {
     Some(index as u64 + 1)
 }
 
-fn number<const N: usize>(digits: [u8; N]) -> Option<u64> {
+pub(super) fn number<const N: usize>(digits: [u8; N]) -> Option<u64> {
     super::digits(&digits)
 }
 
-fn moment(year: u64, month: u64, day: u64, clock: u64) -> Option<Timestamp> {
+/// The moment of a day and its seconds; `None` for a day that its month does not have.
+pub(super) fn moment(year: u64, month: u64, day: u64, clock: u64) -> Option<Timestamp> {
     if !is_day(year, month, day) {
         return None;
     }

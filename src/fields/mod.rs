@@ -20,6 +20,7 @@ pub mod forwarded;
 pub mod groups;
 pub mod hop;
 pub mod host;
+pub mod iso8601;
 pub mod language;
 pub mod list;
 pub mod path;

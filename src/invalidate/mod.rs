@@ -31,8 +31,10 @@ use crate::{
     time::Clock,
 };
 
+mod beginning;
 mod count;
 mod id;
+mod keyed;
 mod keys;
 mod order;
 mod record;
@@ -115,7 +117,8 @@ impl Invalidations {
     /// invalidation again.
     ///
     /// [`Refused::Unwritable`] means that it took effect, and that trying again is harmless;
-    /// after any other error nothing has changed. Dropping the future may have done either.
+    /// after any other error nothing has changed. Dropping the future stops nothing that was
+    /// accepted.
     pub async fn submit(
         &self,
         site: &Arc<Snapshot>,
@@ -155,20 +158,40 @@ impl Invalidations {
             parameters: order.r#where.len(),
             everything: order.everything || order.paths.iter().any(|path| path == "/*"),
         });
-        let matched = self.swept(order.mode, &resolved).await;
-        let invalidation = Arc::new(Invalidation {
+        let accepted = Invalidation {
             id,
             sequence: sequence.0,
             created: self.0.parts.clock.now(),
-            distribution: resolved.distribution,
+            distribution: resolved.distribution.clone(),
             order,
             by: by.0.clone(),
+            matched: None,
+        };
+        // It goes on when the caller leaves: what holds is written down and remembered.
+        let finished = tokio::spawn(self.clone().finished(accepted, resolved, hold));
+        match finished.await {
+            Ok(finished) => finished,
+            Err(gone) => Err(Refused::Unwritable(io::Error::other(gone))),
+        }
+    }
+
+    /// Counts what `accepted` covers, writes it down, and remembers it.
+    async fn finished(
+        self,
+        accepted: Invalidation,
+        resolved: Resolved,
+        hold: Hold,
+    ) -> Result<Arc<Invalidation>, Refused> {
+        let matched = self.swept(accepted.order.mode, &resolved).await;
+        let invalidation = Arc::new(Invalidation {
             matched,
+            ..accepted
         });
         match self.written(invalidation.clone(), hold).await {
             Ok(()) => Ok(invalidation),
             Err(error) => {
-                events.journal_failed(invalidation.sequence, &error);
+                let sequence = invalidation.sequence;
+                self.0.parts.events.journal_failed(sequence, &error);
                 Err(Refused::Unwritable(error))
             }
         }
@@ -231,7 +254,7 @@ impl Invalidations {
         }
     }
 
-    /// Writes `invalidation` down and remembers it, which goes on when this is dropped.
+    /// Writes `invalidation` down and remembers it.
     async fn written(&self, invalidation: Arc<Invalidation>, hold: Hold) -> io::Result<()> {
         let register = self.0.register.clone();
         let Some(journal) = &self.0.journal else {

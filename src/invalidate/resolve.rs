@@ -12,11 +12,14 @@ use std::{borrow::Cow, collections::HashSet};
 
 use super::{
     ITEMS_MAX, Offence, Order, PATH_CHARACTERS_MAX, REFERENCE_BYTES_MAX, Refused, TAG_BYTES_MAX,
-    Tag, TagCase, Where, keys::Keys,
+    Tag, TagCase, Where,
+    beginning::beginning,
+    keyed::{keyed, keying, named},
+    keys::Keys,
 };
 use crate::{
-    fields::{path, query, query::Piece},
-    policy::{Caching, KeySpec, Selection, key::Scope, selector::Selector},
+    fields::path,
+    policy::{KeySpec, Selection, key::Scope, selector::Selector},
     site::{Behaviour, Distribution, Snapshot},
 };
 
@@ -30,7 +33,7 @@ pub(super) struct Resolved {
 }
 
 /// Why an item means nothing here, and what would do.
-type Why = String;
+pub(super) type Why = String;
 
 /// What `order` is about in `site`; errs with every item that is about nothing. `keys` says
 /// how what is stored may be keyed.
@@ -309,123 +312,15 @@ fn escaped(item: &str) -> Option<Cow<'_, str>> {
     Some(item.bytes().map(escape).collect::<String>().into())
 }
 
-fn canonical(path: &str) -> Result<Cow<'_, str>, Why> {
+/// The one path that serving sees.
+pub(super) fn canonical(path: &str) -> Result<Cow<'_, str>, Why> {
     path::canonical(path).map_err(|bad| bad.to_string())
 }
 
 /// The behaviour that serves `path`.
-fn serving<'s>(distribution: &'s Distribution, path: &str) -> Option<&'s Behaviour> {
+pub(super) fn serving<'s>(distribution: &'s Distribution, path: &str) -> Option<&'s Behaviour> {
     let mut behaviours = distribution.behaviours.iter();
     behaviours.find(|behaviour| behaviour.path.matches(path))
-}
-
-/// The behaviour that `path` names: by its pattern as it is written, or by a path it serves.
-fn named<'s>(distribution: &'s Distribution, path: &str) -> Result<&'s Behaviour, Why> {
-    let mut behaviours = distribution.behaviours.iter();
-    if let Some(found) = behaviours.find(|one| one.path.as_str() == path) {
-        return Ok(found);
-    }
-    let patterns = || {
-        let all = distribution.behaviours.iter();
-        let all: Vec<String> = all.map(|one| format!("{:?}", one.path.as_str())).collect();
-        all.join(", ")
-    };
-    if path.contains(['*', '?']) {
-        let why = format!(
-            "no behaviour has the path {path:?}; there are {}",
-            patterns()
-        );
-        return Err(why);
-    }
-    let canonical = canonical(path)?;
-    let why = || format!("no behaviour serves {path:?}; there are {}", patterns());
-    serving(distribution, &canonical).ok_or_else(why)
-}
-
-/// `behaviour`, if what it stores is keyed by the parameter `name`.
-fn keying<'s>(behaviour: &'s Behaviour, name: &[u8]) -> Result<&'s Behaviour, Why> {
-    let takes = behaviour.rules.key.query.takes(name);
-    if takes && behaviour.rules.caching == Caching::On {
-        return Ok(behaviour);
-    }
-    Err(keys(behaviour))
-}
-
-/// What each behaviour keys.
-fn keyed(distribution: &Distribution) -> String {
-    let each: Vec<String> = distribution.behaviours.iter().map(keys).collect();
-    each.join("; ")
-}
-
-/// What `behaviour` keys, as a sentence about it.
-fn keys(behaviour: &Behaviour) -> String {
-    let pattern = behaviour.path.as_str();
-    let list = |names: &[Vec<u8>]| {
-        let names = names.iter();
-        let names: Vec<String> = names
-            .map(|name| format!("{:?}", String::from_utf8_lossy(name)))
-            .collect();
-        names.join(", ")
-    };
-    if behaviour.rules.caching == Caching::Off {
-        return format!("the behaviour {pattern:?} stores nothing");
-    }
-    match &behaviour.rules.key.query {
-        Selection::All => format!("the behaviour {pattern:?} keys every parameter"),
-        Selection::Only(names) if !names.is_empty() => {
-            format!("the behaviour {pattern:?} keys {}", list(names))
-        }
-        Selection::None | Selection::Only(_) => {
-            format!("the behaviour {pattern:?} keys no parameter")
-        }
-        Selection::Except(names) => {
-            format!(
-                "the behaviour {pattern:?} keys all parameters but {}",
-                list(names)
-            )
-        }
-    }
-}
-
-/// What the canonical kept query of every query that begins like `query` begins with;
-/// `None` when that may be anything.
-///
-/// Of sorted parameters only those stay in front whose name sorts before every other that
-/// the key can hold. The last one goes on, so it counts where its name is whole, and up to
-/// its first escape: what follows decides whether that is one.
-fn beginning(key: &KeySpec, query: &str) -> Option<String> {
-    let (whole, last) = query.rsplit_once('&').unwrap_or(("", query));
-    let mut kept: Vec<(Cow<'_, [u8]>, String)> = query::pieces(whole)
-        .filter(|piece| key.keeps(piece))
-        .map(|piece| (piece.name(), canonical_piece(piece)))
-        .collect();
-    let name = last.split_once('=').map(|(name, _)| name);
-    if name.is_some_and(|name| !name.contains('%')) {
-        let piece = Piece { raw: last };
-        let end = last.find('%').unwrap_or(last.len());
-        if key.keeps(&piece) {
-            kept.push((piece.name(), last[..end].to_owned()));
-        }
-    }
-    if key.sort {
-        let first = match &key.query {
-            Selection::Only(names) => names.iter().min()?,
-            Selection::All | Selection::None | Selection::Except(_) => return None,
-        };
-        kept.retain(|(name, _)| **name == **first);
-    }
-    if kept.is_empty() {
-        return None;
-    }
-    let texts: Vec<String> = kept.into_iter().map(|(_, text)| text).collect();
-    Some(texts.join("&"))
-}
-
-fn canonical_piece(piece: Piece<'_>) -> String {
-    let mut out = Vec::new();
-    piece.write_canonical(&mut out);
-    // Escapes of what is not ASCII stay, so that text remains text.
-    String::from_utf8_lossy(&out).into_owned()
 }
 
 /// The longest item that is repeated in an answer, in characters.

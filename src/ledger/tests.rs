@@ -4,7 +4,7 @@ use std::{sync::atomic::AtomicBool, thread};
 
 use super::*;
 use crate::policy::{
-    marks::{self, Kind, Mark},
+    marks,
     tests::{ask, fields, rules},
 };
 
@@ -115,12 +115,10 @@ fn what_may_answer_other_queries_is_covered_by_what_is_about_any() {
 fn a_full_ledger_covers_everything_older() {
     let ledger = Ledger::default();
     let born = ledger.head();
-    let mark = |number: u32| Selector::Mark(Mark::new(Kind::Tag, u128::from(number) << 90));
-    for batch in 0..20 {
-        ledger.accept(
-            Hard,
-            (0..100_000).map(|number| mark(batch * 100_000 + number)),
-        );
+    let long = "x".repeat(2_000);
+    for batch in 0..12 {
+        let prefixes = (0..10_000).map(|number| prefix(&format!("/{batch}-{number}-{long}")));
+        ledger.accept(Hard, prefixes);
     }
     let usage = ledger.usage();
     assert!(

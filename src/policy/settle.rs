@@ -94,7 +94,8 @@ pub fn answered(
                 return Settled::AskAnew;
             }
             let merged = validate::merged(stored.headers, headers);
-            let meta = refreshed(ask, rules, stored.meta, &merged, times);
+            let head = (stored.meta.status, &merged);
+            let meta = renewed(ask, rules, &stored.meta.marks, head, times);
             return Settled::Refresh(merged, meta);
         }
         // "if a cache receives a 5xx (Server Error) response while attempting to validate a
@@ -131,30 +132,18 @@ fn stale_if_error(meta: &Meta, now: Timestamp) -> Option<Standing> {
     (within && sound && meta.lifetime.if_error > 0).then_some(standing)
 }
 
-/// What would be remembered of the stored response that was confirmed and has these fields
-/// now, or why it is no longer stored.
-pub fn refreshed(
+/// What would be remembered of a response that a stored one with the marks `old` has become
+/// by another answer of the origin, or why it is no longer stored. It keeps the tags that are
+/// not among its fields, since those are not stored.
+pub fn renewed(
     ask: &Ask,
     rules: &Rules,
-    stored: &Meta,
-    merged: &HeaderMap,
+    old: &Marks,
+    (status, merged): (StatusCode, &HeaderMap),
     times: Times,
 ) -> Result<Meta, WhyNot> {
-    let marks = stored.marks.refreshed(ask, rules, merged);
-    remembered(ask, rules, (stored.status, merged), times, marks)
-}
-
-/// What would be remembered of the whole that a stored part became with these fields, or why
-/// it is not stored.
-pub fn completed(
-    ask: &Ask,
-    rules: &Rules,
-    part: &Meta,
-    whole: &HeaderMap,
-    times: Times,
-) -> Result<Meta, WhyNot> {
-    let marks = part.marks.refreshed(ask, rules, whole);
-    remembered(ask, rules, (StatusCode::OK, whole), times, marks)
+    let marks = old.refreshed(ask, rules, merged);
+    remembered(ask, rules, (status, merged), times, marks)
 }
 
 /// What would be remembered of the response, or why it is not stored.

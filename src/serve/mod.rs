@@ -278,10 +278,12 @@ fn answered(way: Way, body: Incoming, upgrade: Option<OnUpgrade>, now: Timestamp
         Intent::Preflight => return synth::preflight(&way).into(),
         Intent::Refuse(why) => return synth::refused(&way, why).into(),
     };
-    if debug::is_asked(&way) {
-        return debug::telling(key, cached(way, key, now));
+    let told = debug::is_asked(&way).then_some(key);
+    let answer = cached(way, key, now);
+    match told {
+        None => answer,
+        Some(key) => debug::telling(key, answer),
     }
-    cached(way, key, now)
 }
 
 /// Answers a request for the cache, whose plain key is `key`.

@@ -210,7 +210,8 @@ pub(super) fn completed(
     let Some(whole) = whole.filter(|_| sound && !way.edge.ended(part)) else {
         return Rest::Anew;
     };
-    match settle::completed(&way.ask, way.rules(), &part.meta, &whole, times) {
+    let (marks, head) = (&part.meta.marks, (StatusCode::OK, &whole));
+    match settle::renewed(&way.ask, way.rules(), marks, head, times) {
         Ok(meta) => Rest::Fits(Box::new(meta), whole),
         Err(_) => Rest::Anew,
     }

@@ -209,7 +209,8 @@ fn freshen(way: &Way, key: Key, stale: &Arc<Object>, fresh: &HeaderMap) {
         ..way.ask.clone()
     };
     // Where it cannot be kept anew, what is stored stays what it was.
-    if let Ok(meta) = settle::refreshed(&get, way.rules(), &stale.meta, &merged, times) {
+    let (marks, head) = (&stale.meta.marks, (stale.meta.status, &merged));
+    if let Ok(meta) = settle::renewed(&get, way.rules(), marks, head, times) {
         let headers = deliver::as_stored(&merged, way.rules(), now);
         let _ = edge.store.refresh(key, stale, (meta, &headers), now);
     }

@@ -6,6 +6,8 @@
 
 mod admin;
 mod alloc;
+mod clients;
+mod cloudfront;
 mod config;
 mod daemon;
 mod demo;
@@ -18,6 +20,7 @@ mod introduced;
 mod invalidate;
 mod ledger;
 mod origin;
+mod parts;
 mod properties;
 mod reload;
 mod sockets;

@@ -57,11 +57,14 @@ impl Check<'_> {
                 .hint("give the admin API a port of its own");
         }
         if !address.ip().to_canonical().is_loopback() {
-            let what = match raw.value.token {
-                Some(_) => format!(
+            let what = match (&raw.value.token, &raw.value.aws_key) {
+                (Some(_), _) => format!(
                     "other machines can reach the admin API on {address}, and tokens cross the network in plain text"
                 ),
-                None => format!(
+                (None, Some(_)) => format!(
+                    "other machines can reach the admin API on {address}; what is invalidated crosses the network in plain text"
+                ),
+                (None, None) => format!(
                     "other machines can reach the admin API on {address}; without a token it answers them health alone"
                 ),
             };
