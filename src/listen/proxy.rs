@@ -30,7 +30,7 @@ use crate::{observe, site::Proxies};
 /// into one `header_timeout` when a load balancer opens 400 a second and says nothing.
 const INTRODUCTIONS_MAX: usize = 4_096;
 
-/// "The longest line ... is 107 chars" (§2.1).
+/// The longest line of version 1, its CRLF included (§2.1 adds it up).
 const LINE_BYTES_MAX: usize = 107;
 
 /// The longest version 2 header behind its first 16 bytes: two socket paths take 216, the rest
@@ -154,7 +154,7 @@ fn both<A: FromStr>(source: &str, destination: &str) -> Option<A> {
     source.parse().ok()
 }
 
-/// "a decimal integer in the range [0..65535] ... heading zeroes are not permitted"
+/// A decimal number of 16 bits; zeros in front are not permitted (§2.1).
 fn port(text: &str) -> Option<u16> {
     let plain = text.bytes().all(|byte| byte.is_ascii_digit());
     (plain && (text == "0" || !text.starts_with('0'))).then(|| text.parse().ok())?

@@ -1,4 +1,4 @@
-//! Which pages of other sites may read an answer (Fetch §3.3; CloudFront: CORS headers).
+//! Which pages of other sites may read an answer (Fetch, CORS protocol; CloudFront: CORS headers).
 //!
 //! Decided per request and put on at delivery: the origin of the page is no part of the key,
 //! and what one page's browser was told must not answer another's.
@@ -130,8 +130,8 @@ pub fn is_ours(name: &HeaderName) -> bool {
     FIELDS.contains(name)
 }
 
-/// Whether `ask` is a browser's question before the request itself: "a CORS-preflight request
-/// ... uses `OPTIONS` as method and includes ... Access-Control-Request-Method" (Fetch §3.3.2).
+/// Whether `ask` is a browser's question before the request itself: OPTIONS with an `Origin`
+/// and with `Access-Control-Request-Method` (Fetch, CORS-preflight request).
 pub fn is_preflight(ask: &Ask) -> bool {
     ask.method == Method::OPTIONS
         && ask.headers.contains_key(header::ORIGIN)
@@ -188,9 +188,9 @@ impl Cors {
 
     /// Allows pages of `origin` to read an answer, or does not; says whether.
     ///
-    /// Where it depends on the origin, every answer says so: "if Access-Control-Allow-Origin
-    /// is set to `*` or a static origin ... otherwise Vary" (Fetch §3.3.5). Where it does not,
-    /// `*` is said to everybody, so that no copy kept on the way lacks it.
+    /// Where it depends on the origin, every answer says so in `Vary`, those to nobody in
+    /// particular too (Fetch, CORS protocol and HTTP caches). Where it does not, `*` is said to
+    /// everybody, so that no copy kept on the way lacks it.
     fn allow(&self, origin: Option<&HeaderValue>, headers: &mut HeaderMap) -> bool {
         let allowed = match &self.origins {
             Origins::Any => Some(HeaderValue::from_static("*")),

@@ -196,8 +196,8 @@ pub struct Timing {
 }
 
 impl Timing {
-    /// Writes the field; the origin's own goes on only with an answer that is its own: "kept
-    /// on a miss, dropped on a hit".
+    /// Writes the field; the origin's own goes on only with an answer that is its own, as at
+    /// CloudFront: it stays on a miss and goes on a hit.
     fn write(self, status: &CacheStatus, headers: &mut HeaderMap) {
         if status.hit {
             headers.insert(SERVER_TIMING, HeaderValue::from_static("cdn-cache-hit"));

@@ -31,7 +31,7 @@
 //! | what goes to the viewer? | `deliver` | RFC 9211 |
 //! | and what is done to it last? | `finish` | CloudFront response headers policy |
 //! | with which fields of the behaviour's own? | `response_headers` | CloudFront response headers policy |
-//! | may a script of another site read it? | `cors` | Fetch §3.3 |
+//! | may a script of another site read it? | `cors` | Fetch, CORS protocol |
 //! | which error is told otherwise, or kept? | `errors` | CloudFront custom error responses |
 //! | does a path match a behaviour? | `pattern` | CloudFront path patterns |
 //! | what does a successful unsafe request end? | `unsafe_method` | RFC 9111 §4.4 |

@@ -29,9 +29,9 @@ pub enum Verdict {
 
 /// Decides by the scheme of `ask`.
 ///
-/// CloudFront answers GET and HEAD with 301 and other methods with 307: "the request method
-/// MUST NOT be changed by the user agent" then (RFC 9110 §15.4.8). Whoever speaks less than
-/// HTTP/1.1 does not know 307, and is refused.
+/// CloudFront answers GET and HEAD with 301 and other methods with 307: "the user agent MUST
+/// NOT change the request method if it performs an automatic redirection" then (RFC 9110
+/// §15.4.8). Whoever speaks less than HTTP/1.1 does not know 307, and is refused.
 pub fn verdict(ask: &Ask, rules: &Rules) -> Verdict {
     match (ask.scheme, rules.viewer.protocol) {
         (Scheme::Https, _) | (Scheme::Http, ViewerProtocol::AllowAll) => Verdict::Serve,

@@ -152,7 +152,7 @@ impl Check<'_> {
         let lists = [&raw.methods, &raw.headers, &raw.expose];
         if let (true, Some(flag)) = (credentials, &raw.credentials) {
             let any = origins == Origins::Any && raw.origins.is_some();
-            // "If credentials mode is include, then `*` is no wildcard" (Fetch §3.3.5).
+            // With credentials a browser takes `*` for a name, not for anybody (Fetch).
             if any || lists.iter().any(|list| list.as_ref().is_some_and(is_any)) {
                 let what = "browsers take no credentials along where \"any\" is allowed";
                 self.findings
@@ -295,7 +295,7 @@ impl Check<'_> {
         list.iter().filter_map(|at| self.error_status(at)).collect()
     }
 
-    /// A status that is an error: "an API error never becomes a page that says all is well".
+    /// A status that is an error: none ever becomes a page that says all is well.
     fn error_status(&mut self, at: &At<u64>) -> Option<StatusCode> {
         let status = u16::try_from(at.value)
             .ok()
