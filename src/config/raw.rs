@@ -129,6 +129,7 @@ tables! {
         server_timing: bool,
         rate_limit: RateLimit,
         error: Vec<At<ErrorAnswer>>,
+        compress: bool,
         unsafe_ttl_min_overrides_origin: bool,
         unsafe_store_set_cookie: bool,
         unsafe_share_authorized: bool,

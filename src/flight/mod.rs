@@ -169,6 +169,12 @@ impl<T: Clone> Ticket<T> {
             Err(_) => Landed::Overdue,
         }
     }
+
+    /// Waits for the end of the flight, whatever it brings, at most `max`.
+    pub async fn over(mut self, max: Duration) {
+        // Words that come meanwhile are not what is waited for; its end is the sender's.
+        let _ = timeout(max, async { while self.0.changed().await.is_ok() {} }).await;
+    }
 }
 
 #[cfg(test)]

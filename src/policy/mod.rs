@@ -23,6 +23,7 @@
 //! | how is it validated and refreshed? | `validate` | RFC 9111 §4.3, §3.2 |
 //! | the origin answered, or did not: what now? | `settle` | RFC 9111 §4.2.4, §4.3.3 |
 //! | does the viewer's own condition hold? | `precondition` | RFC 9110 §13 |
+//! | in which coding does the viewer get it? | `recode` | RFC 9110 §8.4, §12.5.3 |
 //! | which bytes of it does the viewer want? | `slice` | RFC 9110 §14 |
 //! | what is kept of a part, and what does it answer? | `partial` | RFC 9111 §3.3, §3.4 |
 //! | what goes to the origin? | `forward` | CloudFront origin request policy |
@@ -64,6 +65,7 @@ pub mod peer;
 pub mod precondition;
 pub mod protocol;
 pub mod rate;
+pub mod recode;
 pub mod response_headers;
 pub mod reuse;
 pub mod search;
@@ -174,6 +176,8 @@ pub struct Rules {
     pub no_vary_search: bool,
     /// What it does for viewers by itself.
     pub viewer: ViewerRules,
+    /// Whether viewers get stored answers in the coding that they accept.
+    pub compress: bool,
     /// Loud relaxations; all off unless an operator wrote them down.
     pub relaxed: Relaxed,
 }
@@ -420,6 +424,7 @@ pub(crate) mod tests {
             cache_groups: true,
             no_vary_search: false,
             viewer: ViewerRules::default(),
+            compress: true,
             relaxed: Relaxed::default(),
         }
     }

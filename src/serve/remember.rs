@@ -45,7 +45,7 @@ pub(super) fn remember(way: &Way, key: Key, failure: &Failure, times: Times) {
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ];
     headers.extend(fields.map(|(name, value)| (name, HeaderValue::from_static(value))));
-    let headers = deliver::as_stored(&headers, rules, times.received);
+    let headers = deliver::as_stored(&headers, rules, times.received, None);
     let body = Bytes::from(format!("{{\"error\":\"{}\"}}\n", told.error));
     let head = (meta, &headers);
     // Where there is no room for it, the next who asks hears it from the origin.

@@ -19,6 +19,7 @@ exchanges! {
     coalesce: "coalesce",
     cors: "cors",
     errors: "errors",
+    compress: "compress",
     debug: "debug",
     fail: "fail",
     forwarded: "forwarded",

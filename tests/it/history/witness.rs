@@ -103,8 +103,10 @@ impl Witness {
             None => Err("an answer of nobody's".to_owned()),
         };
         seen.judge(now, &format!("v{to}"), judged);
+        let told = seen.order();
         let question = &mut seen.model.questions[to];
         question.replied = Some(now);
+        question.told = told;
         question.from = from;
         question.age = age;
     }
