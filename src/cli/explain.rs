@@ -31,7 +31,8 @@ use crate::{
         marks::Sequence,
         partial, peer, protocol,
         rate::By,
-        recode::{self, Recodable, Wanted, WhyAsIs},
+        recode::{self, Recodable, WhyAsIs},
+        represent::{self, Wanted},
         settle::{self, Settled, Times},
     },
     serve::{self, Viewer},
@@ -468,7 +469,7 @@ fn coded(ask: &Ask, rules: &Rules, recodable: Result<Recodable, WhyAsIs>) -> Dec
         }
     };
     let own = response.own.name();
-    let this = match recode::wanted(ask, rules, response) {
+    let this = match represent::wanted(ask, rules, response) {
         Wanted::Own => own,
         Wanted::Decoded => Coding::Identity.name(),
         Wanted::Best(codings) => codings.preferred(&Coding::ALL).map_or(own, Coding::name),

@@ -7,11 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use smallvec::SmallVec;
 
 use super::{
-    Key, Rules, WhyNot,
-    control::Control,
-    recode::{self, Recodable},
-    reuse::Standing,
-    storable,
+    Key, Rules, WhyNot, control::Control, recode::Recodable, represent, reuse::Standing, storable,
 };
 use crate::{
     fields::{date, forwarded, hop, tags},
@@ -345,7 +341,7 @@ pub fn as_stored(
             .unwrap_or_else(|_| HeaderValue::from_static("0"))
     });
     if recodable.is_some() {
-        recode::vary(&mut stored);
+        represent::vary(&mut stored);
     }
     stored
 }

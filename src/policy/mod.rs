@@ -23,7 +23,8 @@
 //! | how is it validated and refreshed? | `validate` | RFC 9111 §4.3, §3.2 |
 //! | the origin answered, or did not: what now? | `settle` | RFC 9111 §4.2.4, §4.3.3 |
 //! | does the viewer's own condition hold? | `precondition` | RFC 9110 §13 |
-//! | in which coding does the viewer get it? | `recode` | RFC 9110 §8.4, §12.5.3 |
+//! | may the edge make other codings of it? | `recode` | CloudFront compressed files |
+//! | in which coding does the viewer get it? | `represent` | RFC 9110 §8.4, §12.5.3 |
 //! | which bytes of it does the viewer want? | `slice` | RFC 9110 §14 |
 //! | what is kept of a part, and what does it answer? | `partial` | RFC 9111 §3.3, §3.4 |
 //! | what goes to the origin? | `forward` | CloudFront origin request policy |
@@ -66,6 +67,7 @@ pub mod precondition;
 pub mod protocol;
 pub mod rate;
 pub mod recode;
+pub mod represent;
 pub mod response_headers;
 pub mod reuse;
 pub mod search;

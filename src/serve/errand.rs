@@ -308,8 +308,8 @@ impl Errand {
         body: Received,
         told: &mut Told,
     ) {
-        let (edge, way) = (&self.way.edge, &*self.way);
-        let shareable = reuse::shared(&meta, &way.ask, way.rules(), edge.clock.now());
+        let edge = &self.way.edge;
+        let shareable = reuse::shareable(&meta, edge.clock.now());
         let (fill, writer, kept_back) = self.open(meta, headers);
         let reader = fill.reader();
         if shareable {
@@ -332,7 +332,7 @@ impl Errand {
         // Only now the flight ends: whoever looks next finds what was kept.
         told.land();
         if let Some((key, object)) = kept {
-            recode::filled(way, key, &object).await;
+            recode::filled(&self.way, key, &object).await;
         }
     }
 
@@ -441,10 +441,12 @@ impl Errand {
         let recodable = meta.as_ref().ok().and_then(|meta| meta.recodable);
         let headers = deliver::as_stored(&headers, way.rules(), times.received, recodable);
         let kept = meta.and_then(|meta| {
-            if edge.covers(&meta) {
+            // What was gone before the 304 came stays gone, even if that names other tags.
+            let was = edge.ledger.covers(&stale.meta.marks, meta.born);
+            if was.is_some() || edge.covers(&meta) {
                 return Err(WhyNot::Invalidated);
             }
-            let shareable = reuse::shared(&meta, &way.ask, way.rules(), times.received);
+            let shareable = reuse::shareable(&meta, times.received);
             let key = self.store_key(&meta);
             let head = (meta, &headers);
             let kept = edge.store.refresh(key, &stale, head, times.received);

@@ -137,7 +137,8 @@ pub(super) fn refresh(mut way: Way, key: Key, object: Arc<Object>) {
     // Whatever the viewer asked with, the answer to GET is what is stored.
     way.ask.method = Method::GET;
     let flight = flight(&way, key);
-    if let Join::Lead(lease) = way.edge.flights.join(flight, way.edge.clock.now()) {
+    // Nobody queues behind it, so it matters not whether what arrives can be shared.
+    if let Some(lease) = way.edge.flights.lead(flight) {
         let errand = Errand::new(Arc::new(way), (key, flight), "stale", Some(object));
         tokio::spawn(async move {
             errand.run(Some(lease), None).await;

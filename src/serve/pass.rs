@@ -25,7 +25,7 @@ use crate::{
         intent::{self, Intent, WhyPass},
         marks::{self, Mark, Mode},
         partial::Kept,
-        recode,
+        represent,
         selector::Selector,
         settle::{self, Settled, Times},
         unsafe_method, validate,
@@ -184,7 +184,7 @@ pub(super) async fn for_coding(way: Way) -> Response<ReplyBody> {
     let status = fetched.head.status;
     let mut headers = deliver::end_to_end(fetched.head.headers, fetched.head.version);
     // As every other answer to this page says.
-    recode::vary(&mut headers);
+    represent::vary(&mut headers);
     let said = CacheStatus {
         detail: Some("undecodable"),
         ..CacheStatus::forwarded(fwd, status)
@@ -216,6 +216,10 @@ async fn send(way: &Way, sent: Sent, purpose: Purpose) -> Result<Fetched, Failur
 /// What a 200 to HEAD says about the stored answer to GET (RFC 9111 §4.3.5).
 fn freshen(way: &Way, key: Key, stale: &Arc<Object>, fresh: &HeaderMap) {
     let (edge, now) = (&way.edge, way.edge.clock.now());
+    // What is gone does not come back: nobody would get it, but it would lie there.
+    if edge.judged(stale, edge.ledger.head()) == Some(Mode::Hard) {
+        return;
+    }
     let stored = stale.head.to_map();
     // A HEAD answer about another coding tells nothing of this one.
     let coding = header::CONTENT_ENCODING;

@@ -24,8 +24,8 @@ use crate::{
     fields::encoding::Coding,
     observe::{Events, Went},
     policy::{
-        Key, Meta,
-        recode::{self, Wanted},
+        Key, Meta, recode,
+        represent::{self, Wanted},
     },
     store::{Claim, Head, Object, Recoded, Store},
 };
@@ -115,7 +115,7 @@ impl<'a> Chosen<'a> {
             }),
             Recoded::NotYet | Recoded::Never => None,
         };
-        match recode::wanted(&way.ask, way.rules(), response) {
+        match represent::wanted(&way.ask, way.rules(), response) {
             Wanted::Own => own,
             Wanted::Decoded => made(Coding::Identity).unwrap_or_else(|| {
                 let missing = match recodings.find(Coding::Identity) {
@@ -156,8 +156,9 @@ impl<'a> Chosen<'a> {
 
 /// Whether the viewer accepts what the origin sent of such a response.
 pub(super) fn takes(way: &Way, meta: &Meta) -> bool {
-    meta.recodable
-        .is_none_or(|response| recode::wanted(&way.ask, way.rules(), response) != Wanted::Decoded)
+    meta.recodable.is_none_or(|response| {
+        represent::wanted(&way.ask, way.rules(), response) != Wanted::Decoded
+    })
 }
 
 /// Sees to it that `coding` of `object`, which lies under `key`, will be there for those who

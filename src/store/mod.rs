@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 
 use crate::{
-    policy::{Key, Meta, recode},
+    policy::{Key, Meta, represent},
     time::Timestamp,
 };
 
@@ -165,7 +165,7 @@ impl Store {
     pub fn recoded(&self, key: Key, claim: Claim, body: &[u8]) -> bool {
         let object = claim.object().clone();
         let own = object.head.to_map();
-        let headers = recode::head(&own, claim.coding(), body.len() as u64);
+        let headers = represent::head(&own, claim.coding(), body.len() as u64);
         let Some(charge) = self.charge(Recoding::cost_of(&headers, body.len())) else {
             return false;
         };

@@ -17,7 +17,7 @@ use super::{
     Charge, Head, Object,
     object::{self, ALLOCATION_BYTES},
 };
-use crate::{fields::encoding::Coding, policy::recode};
+use crate::{fields::encoding::Coding, policy::represent};
 
 /// The codings of one body.
 #[derive(Debug, Default)]
@@ -90,7 +90,7 @@ impl Recodings {
                 None => {}
                 Some(None) => recodings.end(coding, None),
                 Some(Some(old)) => {
-                    let headers = recode::head(headers, coding, old.body.len() as u64);
+                    let headers = represent::head(headers, coding, old.body.len() as u64);
                     let cost = Recoding::cost_of(&headers, old.body.len());
                     if let Some(charge) = charge.beside(cost) {
                         let head = Head::new(status, &headers);
