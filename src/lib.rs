@@ -30,13 +30,15 @@
 //! | accept | `listen::connection` | a socket → requests |
 //! | ask | `serve::checked` | a message → [`policy::Ask`], or why it is none |
 //! | route | `site::Snapshot::route` | host, path → a behaviour |
-//! | intent | `policy::intent` | cache, pass, or refuse |
+//! | intent | `policy::intent` | cache, pass, redirect, or refuse |
+//! | limit | `policy::rate` | go on, or wait |
 //! | find | `store::Store::find` | key → the newest variant that matches |
 //! | reuse | `policy::reuse` | serve, serve and refresh, or validate |
 //! | join | `flight::Flights::join` | lead, follow, or go alone |
 //! | fetch | `origin::Origins::send` | a request → the head of a response |
 //! | settle | `policy::settle` | store, refresh, pass on, serve stale, fail |
 //! | deliver | `policy::{precondition, deliver}` | what the viewer sees, and what we say of it |
+//! | finish | `policy::finish` | the behaviour's own fields and errors |
 //!
 //! `warmfront explain` runs the same functions on a request made by hand.
 //!

@@ -27,7 +27,7 @@ use crate::{
     ledger::Ledger,
     listen::{Bounds, Workers},
     observe::Stop,
-    serve::{Edge, Searches, Site},
+    serve::{Edge, Limits, Searches, Site},
     site::{Listener, Snapshot},
     store::Store,
 };
@@ -107,6 +107,7 @@ impl App {
         let events = outside.events.clone();
         let site = Site {
             meters: events.meters(&snapshot),
+            limits: Limits::of(&snapshot, outside.clock, &Limits::default()),
             snapshot: snapshot.clone(),
         };
         let site = Arc::new(ArcSwap::from_pointee(site));
@@ -166,6 +167,7 @@ impl App {
             _sweep: AbortOnDropHandle::new(tokio::spawn(sweep::run(store.clone(), ledger.clone()))),
         };
         app.workers.set_bounds(bounds(&snapshot));
+        app.workers.set_proxies(snapshot.proxies.clone());
         sources::show(&app.outside.events, &app.workers, store, ledger, flights);
         let opened = app.open(&everything(&snapshot)).map_err(|(_, why)| why)?;
         app.enter(opened);
@@ -203,10 +205,14 @@ impl App {
     /// bound; then nothing has changed. Not to be dropped half-way: listeners
     /// that should close might stay open.
     pub async fn apply(&mut self, next: Arc<Snapshot>) -> Result<(), Unservable> {
-        let changes = config::diff(&self.running(), &next);
+        let running = self.running();
+        let changes = config::diff(&running, &next);
+        // Before anything opens: no connection may come in unintroduced.
+        self.workers.set_proxies(next.proxies.clone());
         let opened = match self.open(&changes) {
             Ok(opened) => opened,
             Err((opened, why)) => {
+                self.workers.set_proxies(running.proxies.clone());
                 self.close(&opened).await;
                 return Err(why);
             }
@@ -218,6 +224,7 @@ impl App {
         let meters = events.meters(&next);
         self.site.store(Arc::new(Site {
             meters,
+            limits: Limits::of(&next, self.outside.clock, &self.site.load().limits),
             snapshot: next.clone(),
         }));
         events.configuration_reloaded(next.generation, &next.digest, next.listeners.len());

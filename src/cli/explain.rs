@@ -22,13 +22,15 @@ use crate::{
     config::{self, Colour},
     fields::encoding::Coding,
     policy::{
-        Ask, Rules, Scheme, WhyNot,
+        Ask, RateLimit, Rules, Scheme, WhyNot,
         deliver::{self, CacheStatus},
+        finish::{self, To},
         forward::{self, Purpose},
         intent::{self, Intent},
         key::Part,
         marks::Sequence,
-        partial,
+        partial, peer, protocol,
+        rate::By,
         recode::{self, Recodable, WhyAsIs},
         represent::{self, Wanted},
         settle::{self, Settled, Times},
@@ -151,6 +153,7 @@ impl Explain {
                 return Ok(told);
             }
         };
+        let ask = peer::behind(ask, &site.proxies.trusted);
         if let Some(path) = &ask.rewritten {
             told.push(Decision::new("path", &**path));
         }
@@ -173,7 +176,11 @@ impl Explain {
         };
         told.push(behaviour(&route));
         let rules = &route.behaviour().rules;
-        let purpose = match intent::intent(&ask, rules) {
+        let intent = intent::intent(&ask, rules);
+        if let Intent::Cache(_) | Intent::Pass(_) = intent {
+            told.extend(rules.viewer.rate_limit.as_ref().map(limited));
+        }
+        let purpose = match intent {
             Intent::Cache(key) => {
                 let details = key_parts(&ask, rules);
                 told.push(Decision::new("decision", "for the cache"));
@@ -192,6 +199,27 @@ impl Explain {
                 ));
                 Purpose::Pass
             }
+            Intent::Redirect(status) => {
+                let location = protocol::location(&ask).map_or_else(String::new, |to| shown(&to));
+                let status = status.as_u16();
+                let answer =
+                    format!("redirected here: {status} to {location}, by `viewer_protocol`");
+                told.push(Decision::new("decision", answer));
+                return Ok(told);
+            }
+            Intent::Preflight => {
+                told.push(Decision::new(
+                    "decision",
+                    "answered here: 204, a preflight that `cors` decides",
+                ));
+                told.extend(finished(
+                    &ask,
+                    rules,
+                    StatusCode::NO_CONTENT,
+                    HeaderMap::new(),
+                ));
+                return Ok(told);
+            }
             Intent::Refuse(why) => {
                 let (status, error) = why.answer();
                 told.push(refused(status, &format!("{error}: {}", why.clause())));
@@ -203,6 +231,8 @@ impl Explain {
             let (status, headers) = self.answer(line)?;
             told.push(Decision::new("response", line).with(lines(&headers)));
             told.extend(settled(&ask, rules, purpose, status, &headers));
+            let headers = deliver::end_to_end(headers, Version::HTTP_11);
+            told.extend(finished(&ask, rules, status, headers));
         }
         Ok(told)
     }
@@ -319,6 +349,37 @@ fn to_origin(ask: &Ask, route: &Route, purpose: Purpose) -> Result<Decision, Str
     });
     let answer = format!("{:?}: {} {}", origin.id, outgoing.method, outgoing.target);
     Ok(Decision::new("origin", answer).with(details.collect()))
+}
+
+fn limited(rate: &RateLimit) -> Decision {
+    let by = match &rate.by {
+        By::Address => "address".to_owned(),
+        By::Header(name) => format!("{name}, or address"),
+    };
+    let per = config::duration_text(rate.per);
+    let (requests, burst) = (rate.requests, rate.burst);
+    let answer = format!("429 beyond {requests} in {per} by {by}, {burst} at once");
+    Decision::new("limited", answer)
+}
+
+/// What the behaviour makes of an answer on its way out; nothing when it leaves it alone.
+fn finished(
+    ask: &Ask,
+    rules: &Rules,
+    mut status: StatusCode,
+    mut headers: HeaderMap,
+) -> Option<Decision> {
+    let rules = &rules.viewer;
+    if rules.leaves_answers_alone() {
+        return None;
+    }
+    let content = finish::finish(rules, &To::of(ask, rules), &mut status, &mut headers);
+    let told = match content {
+        Some(_) => "with the content of the behaviour's error",
+        None => "with these fields of the origin and the behaviour",
+    };
+    let answer = format!("{} {told}", status.as_u16());
+    Some(Decision::new("viewer gets", answer).with(lines(&headers)))
 }
 
 /// What would become of such a response.

@@ -38,6 +38,10 @@ mod names {
         "coalesced_waits",
         "Requests that waited for another request's fetch",
     );
+    pub(super) const RATE_LIMITED: Name = (
+        "rate_limited",
+        "Requests refused because their viewer asked too much",
+    );
     pub(super) const FIRST_BYTE: Name = (
         "origin_first_byte_seconds",
         "From sending a request to an origin until the head of its answer",
@@ -135,6 +139,7 @@ pub(super) struct Families {
     pub(super) unrouted: Count,
     pub(super) viewer_bytes: Family<BehaviourLabels, Counter>,
     pub(super) coalesced: Family<BehaviourLabels, Counter>,
+    pub(super) rate_limited: Family<BehaviourLabels, Counter>,
     pub(super) first_byte: Family<OriginLabels, Histogram>,
     pub(super) origin_failures: Family<FailureLabels, Counter>,
     pub(super) not_stored: Family<ReasonLabels, Counter>,
@@ -202,6 +207,11 @@ impl Families {
             self.viewer_bytes.clone(),
         );
         add(&mut registry, names::COALESCED, self.coalesced.clone());
+        add(
+            &mut registry,
+            names::RATE_LIMITED,
+            self.rate_limited.clone(),
+        );
         add(&mut registry, names::FIRST_BYTE, self.first_byte.clone());
         add(
             &mut registry,

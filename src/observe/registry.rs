@@ -120,6 +120,7 @@ impl Events {
             requests: ByResult(CacheResult::ALL.map(requests)),
             viewer_bytes: Count(self.families.viewer_bytes.get_or_create_owned(&names)),
             coalesced: Count(self.families.coalesced.get_or_create_owned(&names)),
+            rate_limited: Count(self.families.rate_limited.get_or_create_owned(&names)),
             saved_bytes: Count(self.families.saved_bytes.get_or_create_owned(&names)),
             origin_first_byte: self.families.first_byte.get_or_create_owned(&origin),
             origin_wait: self.families.origin_wait.get_or_create_owned(&names),
@@ -136,6 +137,7 @@ impl Events {
             }
             self.families.viewer_bytes.remove(gone);
             self.families.coalesced.remove(gone);
+            self.families.rate_limited.remove(gone);
             self.families.saved_bytes.remove(gone);
             self.families.origin_wait.remove(gone);
             self.families.viewer_head.remove(gone);

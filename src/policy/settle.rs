@@ -128,8 +128,10 @@ pub fn failed(stored: Option<&Meta>, now: Timestamp) -> Settled {
 fn stale_if_error(meta: &Meta, now: Timestamp) -> Option<Standing> {
     let standing = reuse::standing(meta, now);
     let within = -standing.ttl <= i64::from(meta.lifetime.if_error);
+    // An error is no better than the next one, and would be served without being kept anew.
+    let sound = !meta.status.is_server_error();
     // A response that had to be validated though fresh is not stale, yet as unusable.
-    (within && meta.lifetime.if_error > 0).then_some(standing)
+    (within && sound && meta.lifetime.if_error > 0).then_some(standing)
 }
 
 /// What would be remembered of a response that a stored one with the marks `old` has become

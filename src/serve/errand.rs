@@ -12,7 +12,9 @@ use super::{
     Interims, ReplyBody, Way,
     led::{self, Led, Passing, passing_on},
     partial::{self, Rest},
-    recode, synth,
+    recode,
+    remember::{is_alone, remember},
+    synth,
 };
 use crate::{
     flight::Lease,
@@ -185,7 +187,12 @@ impl Errand {
         let meta = self.standing_in().map(|stale| &stale.meta);
         match (settle::failed(meta, times.received), self.stale) {
             (Settled::ServeStale(standing), Some(stale)) => told.stale(stale, standing),
-            _ => told.failed(*error.failure()),
+            (_, stale) => {
+                if is_alone(self.fwd, stale.as_ref()) {
+                    remember(&self.way, self.key, error.failure(), times);
+                }
+                told.failed(*error.failure());
+            }
         }
     }
 

@@ -37,6 +37,7 @@ pub(super) fn hit(
             status: CacheStatus::hit(standing),
             age: Some(standing.age),
             request_id,
+            timing: way.timing(),
         },
     )
 }
@@ -66,14 +67,7 @@ pub(super) fn stored(
     outcome: Outcome,
     status: CacheStatus,
 ) -> Response<ReplyBody> {
-    let request_id = way.request_id.clone();
-    let report = Report {
-        outcome,
-        status,
-        age: Some(age),
-        request_id,
-    };
-    reported(way, object, chosen, report)
+    reported(way, object, chosen, way.report(outcome, status, Some(age)))
 }
 
 fn reported(way: &Way, object: &Object, chosen: Chosen<'_>, report: Report) -> Response<ReplyBody> {
@@ -100,7 +94,8 @@ fn reported(way: &Way, object: &Object, chosen: Chosen<'_>, report: Report) -> R
     let unmodified = precondition::conditional(&way.ask.headers)
         && precondition::verdict(&way.ask, head.status(), validators(head), way.ask.at)
             == Verdict::NotModified;
-    let mut headers = HeaderMap::with_capacity(head.len() + deliver::ADDED_FIELDS_MAX);
+    let added = deliver::ADDED_FIELDS_MAX + way.rules().viewer.added_fields_max();
+    let mut headers = HeaderMap::with_capacity(head.len() + added);
     for (name, value) in head.iter() {
         if !unmodified || deliver::in_not_modified(name) {
             headers.append(name, value);

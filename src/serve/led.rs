@@ -11,7 +11,7 @@ use crate::{
     origin::Received,
     policy::{
         Failure, WhyNot,
-        deliver::{CacheStatus, Outcome, Report},
+        deliver::{CacheStatus, Outcome},
         reuse::{self, Standing},
     },
     store::{Object, Reader},
@@ -154,15 +154,8 @@ pub(super) fn filling(
     // validated by the origin server for this request" (RFC 9111 §5.1).
     let age = reuse::standing(fill.meta(), way.edge.clock.now()).age;
     let age = (age > 0 || outcome == Outcome::Hit).then_some(age);
-    let request_id = way.request_id.clone();
     let outcome = outcome.with_status(fill.meta().status);
-    Report {
-        outcome,
-        status,
-        age,
-        request_id,
-    }
-    .write(&mut headers);
+    way.report(outcome, status, age).write(&mut headers);
     let mut answer = Response::new(ReplyBody::filling(reader, way.meter()));
     *answer.status_mut() = fill.meta().status;
     *answer.headers_mut() = headers;
@@ -178,15 +171,8 @@ pub(super) fn passing_on(
     said: CacheStatus,
 ) -> Response<ReplyBody> {
     let outcome = Outcome::Miss.with_status(status);
-    let request_id = way.request_id.clone();
     tags::strip(&mut headers);
-    Report {
-        outcome,
-        status: said,
-        age: None,
-        request_id,
-    }
-    .write(&mut headers);
+    way.report(outcome, said, None).write(&mut headers);
     let mut answer = Response::new(body);
     *answer.status_mut() = status;
     *answer.headers_mut() = headers;

@@ -275,6 +275,7 @@ fn for_later_reads(
         ask: read,
         request_id: way.request_id.clone(),
         interims: None,
+        since: None,
     };
     Some((Errand::new(Arc::new(way), (key, key), "method", None), meta))
 }

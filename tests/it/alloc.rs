@@ -75,12 +75,20 @@ fn long_answer() -> Vec<u8> {
 
 #[test]
 fn a_hit_allocates_no_more_than_was_measured() {
-    check(Measured::hits(ANSWER.to_vec(), "content-length: 12\r\n"));
+    check(Measured::hits(
+        ANSWER.to_vec(),
+        "content-length: 12\r\n",
+        "",
+    ));
 }
 
 #[test]
 fn an_encoded_hit_allocates_no_more_than_a_plain_one() {
-    check(Measured::hits(long_answer(), "content-encoding: br\r\n"));
+    check(Measured::hits(
+        long_answer(),
+        "content-encoding: br\r\n",
+        "",
+    ));
 }
 
 #[track_caller]
@@ -93,6 +101,19 @@ fn check(Measured { respond, hundred }: Measured) {
     );
 }
 
+/// What a behaviour gives its answers was made when the configuration was read.
+#[test]
+fn a_hit_with_fields_of_its_behaviour_allocates_no_more() {
+    let policy = "response.remove = ['Server']
+        response.set = { Cache-Control = 'no-cache', X-A = '1', X-B = '2', X-C = '3' }
+        response.security = true
+        server_timing = true
+        cors = { origins = 'any', expose = ['X-Total'] }
+        error = [{ when = [502], body = 'down' }]
+        viewer_protocol = 'allow-all'";
+    check(Measured::hits(ANSWER.to_vec(), "x-c: 3\r\n", policy));
+}
+
 /// What hits allocated.
 struct Measured {
     /// The last, within `serve::respond`.
@@ -102,16 +123,17 @@ struct Measured {
 }
 
 impl Measured {
-    /// Measures hits on a connection that has seen some, so that what lasts is there; each has
-    /// `field` among its fields.
-    fn hits(origin: Vec<u8>, field: &str) -> Self {
+    /// Measures hits of a behaviour with `policy`, on a connection that has seen some, so that
+    /// what lasts is there; each has `field` among its fields.
+    fn hits(origin: Vec<u8>, field: &str, policy: &str) -> Self {
         let runtime = Builder::new_current_thread()
             .enable_time()
             .start_paused(true)
             .build();
         let runtime = runtime.unwrap();
         let noted = Arc::<Mutex<AllocationInfo>>::default();
-        let mut viewer = runtime.block_on(connect(Fixed(origin.into()), noted.clone()));
+        let connected = connect(Fixed(origin.into()), policy, noted.clone());
+        let mut viewer = runtime.block_on(connected);
         let mut answer = vec![0; 4_096];
         let mut exchange = || runtime.block_on(exchange(&mut viewer, &mut answer));
         (0..10).for_each(|_| exchange());
@@ -148,9 +170,10 @@ fn whole(answer: &[u8]) -> Option<usize> {
     Some(head + digits.fold(0, |sum, digit| sum * 10 + usize::from(digit - b'0')))
 }
 
-/// A connection to an edge that notes what each `respond` allocates.
-async fn connect(origin: Fixed, noted: Arc<Mutex<AllocationInfo>>) -> DuplexStream {
-    let config: Table = "key.query = ['Keyword', 'Limit', 'Page']".parse().unwrap();
+/// A connection to an edge with a behaviour of `policy` that notes what each `respond` allocates.
+async fn connect(origin: Fixed, policy: &str, noted: Arc<Mutex<AllocationInfo>>) -> DuplexStream {
+    let config = format!("key.query = ['Keyword', 'Limit', 'Page']\n{policy}");
+    let config: Table = config.parse().unwrap();
     let clock = Clock::simulated(Timestamp::from_unix(1_795_348_800));
     let edge = Edge::open(&site::toml(&config).unwrap(), Arc::new(origin), clock).unwrap();
     let edge = edge.inner().clone();

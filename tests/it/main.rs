@@ -17,6 +17,7 @@ mod explain;
 mod floors;
 mod harness;
 mod history;
+mod introduced;
 mod invalidate;
 mod ledger;
 mod origin;

@@ -268,6 +268,7 @@ fn keys(snapshot: &Arc<Snapshot>, path: &str) -> [Key; 2] {
         has_body: false,
         version: Version::HTTP_11,
         viewer: address(1),
+        peer: std::net::IpAddr::from([192, 0, 2, 1]),
         at: START,
     };
     let rules = &route.behaviour().rules;
