@@ -40,6 +40,7 @@ tables! {
         cache: Cache,
         admin: Admin,
         listener: Vec<At<Listener>>,
+        certificate: Vec<At<Certificate>>,
         origin: Vec<At<Origin>>,
         distribution: Vec<At<Distribution>>,
     }
@@ -50,6 +51,8 @@ tables! {
         drain_timeout: Duration,
         header_timeout: Duration,
         idle_timeout: Duration,
+        connections_max: u64,
+        connections_per_address_max: u64,
     }
 
     /// `[cache]`
@@ -66,6 +69,13 @@ tables! {
     /// `[[listener]]`
     Listener {
         address: String,
+        tls: bool,
+    }
+
+    /// `[[certificate]]`
+    Certificate {
+        chain: String,
+        key: String,
     }
 
     /// `[[origin]]`

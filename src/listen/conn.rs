@@ -69,6 +69,7 @@ where
         }
         expected = Expected::Http1;
     }
+    wire.say_goodbye().await;
 }
 
 /// Waits for the first bytes; `None` if the connection should end instead.

@@ -3,7 +3,7 @@
 //! [`Workers`] are threads that share nothing on the way of a request. Each has
 //! a single-threaded runtime and a listening socket of its own for every
 //! address (`SO_REUSEPORT`), so the kernel spreads connections and nobody
-//! steals tasks. A [`connection`] finds out which HTTP it speaks, lets hyper
+//! steals tasks. Behind TLS or not, a [`connection`] finds out which HTTP it speaks, lets hyper
 //! speak it, and hands each request to a [`Respond`].
 //!
 //! What may wait has a bound, and no bound costs a request anything: there are
@@ -17,7 +17,8 @@
 //! | a viewer that stops reading, or stops sending a body | `overdue.rs` |
 //! | bytes of a head, streams, reset floods | `protocol.rs` |
 //! | interim responses to one request | `outbox.rs` |
-//! | open connections | [`CONNECTIONS_MAX`] |
+//! | open connections, in all and from one address | [`CONNECTIONS_MAX`], `census.rs` |
+//! | handshakes computed at once | `secure.rs` |
 //! | draining | the deadline given to [`Workers::drain`] |
 //!
 //! Only this module and `origin` know sockets, and nothing above this floor
@@ -32,6 +33,8 @@ use hyper::body::Incoming;
 use crate::serve::{self, Edge, ReplyBody, Viewer};
 
 mod accept;
+mod census;
+mod certs;
 mod conn;
 mod frames;
 mod layers;
@@ -39,6 +42,7 @@ mod outbox;
 mod overdue;
 mod protocol;
 mod roll;
+mod secure;
 mod socket;
 mod sweep;
 mod vitals;

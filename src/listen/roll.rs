@@ -11,6 +11,7 @@ use std::{
 use tokio::sync::Notify;
 
 use super::{
+    census::Seat,
     vitals::{Order, Vitals},
     watch::Watch,
 };
@@ -26,6 +27,7 @@ pub struct Roll {
     turned_away: AtomicU64,
     overdue: AtomicU64,
     panicked: AtomicU64,
+    handshakes_failed: AtomicU64,
 }
 
 /// What happened at one worker's doors since it started, or at all of them.
@@ -33,12 +35,14 @@ pub struct Roll {
 pub struct Tally {
     /// Connections that were accepted and served.
     pub accepted: u64,
-    /// Connections that were closed at once, since too many were open.
+    /// Connections that were closed at once, since too many were open, or of one address.
     pub turned_away: u64,
     /// Connections that were closed because a bound had passed, idle ones included.
     pub overdue: u64,
     /// Requests whose answer panicked before its head.
     pub panicked: u64,
+    /// TLS handshakes that failed; those that took too long are overdue.
+    pub handshakes_failed: u64,
 }
 
 impl Sum for Tally {
@@ -48,6 +52,7 @@ impl Sum for Tally {
             turned_away: sum.turned_away + one.turned_away,
             overdue: sum.overdue + one.overdue,
             panicked: sum.panicked + one.panicked,
+            handshakes_failed: sum.handshakes_failed + one.handshakes_failed,
         })
     }
 }
@@ -62,6 +67,7 @@ impl Roll {
         Place {
             vitals,
             roll: Arc::clone(self),
+            seat: None,
         }
     }
 
@@ -77,6 +83,7 @@ impl Roll {
             turned_away: self.turned_away.load(Relaxed),
             overdue: self.overdue.load(Relaxed),
             panicked: self.panicked.load(Relaxed),
+            handshakes_failed: self.handshakes_failed.load(Relaxed),
         }
     }
 
@@ -116,6 +123,10 @@ impl Roll {
         self.overdue.fetch_add(1, Relaxed);
     }
 
+    pub(super) fn handshake_failed(&self) {
+        self.handshakes_failed.fetch_add(1, Relaxed);
+    }
+
     pub(super) fn panicked(&self) {
         self.panicked.fetch_add(1, Relaxed);
     }
@@ -126,9 +137,17 @@ impl Roll {
 pub struct Place {
     vitals: Arc<Vitals>,
     roll: Arc<Roll>,
+    /// Held for as long as the connection.
+    seat: Option<Seat>,
 }
 
 impl Place {
+    /// Gives `seat` up together with this place.
+    pub(super) fn with(mut self, seat: Seat) -> Self {
+        self.seat = Some(seat);
+        self
+    }
+
     pub(super) fn vitals(&self) -> &Arc<Vitals> {
         &self.vitals
     }

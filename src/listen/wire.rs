@@ -7,6 +7,7 @@
 //! added, but for interim responses, which hyper cannot send.
 
 use std::{
+    future::poll_fn,
     io,
     mem::MaybeUninit,
     pin::Pin,
@@ -252,6 +253,18 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<I> {
             this.vitals().give(Order::Retire);
         }
         this.poll_discard(cx)
+    }
+}
+
+impl<I: AsyncWrite + Unpin> Wire<I> {
+    /// Says that nothing follows, as far as that can be said without waiting. TLS has a
+    /// message for it, without which a viewer may take the end for a cut (RFC 8446 §6.1).
+    pub(super) async fn say_goodbye(mut self) {
+        poll_fn(|cx| {
+            let _ = Pin::new(&mut self.io).poll_shutdown(cx);
+            Poll::Ready(())
+        })
+        .await;
     }
 }
 

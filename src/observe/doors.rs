@@ -1,7 +1,10 @@
 //! What the viewers' doors say: phrases of connections, for which there is no counter here
 //! (the doors keep their own tally).
 
-use std::{fmt, net::SocketAddr};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+};
 
 use tracing::{debug, warn};
 
@@ -18,6 +21,11 @@ pub fn cannot_accept(address: Option<SocketAddr>, cause: &dyn fmt::Display) {
 /// A connection broke a deadline and is being closed.
 pub fn connection_overdue(why: &dyn fmt::Debug) {
     debug!(target: TARGET, ?why, "connection overdue");
+}
+
+/// An address holds as many connections as it may; another one was closed.
+pub fn connection_crowded(address: IpAddr) {
+    debug!(target: TARGET, %address, "too many connections of one address");
 }
 
 /// A connection ended with an error, mostly the viewer's.

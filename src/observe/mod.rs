@@ -23,7 +23,7 @@ mod registry;
 mod result;
 mod trace;
 
-pub use doors::{cannot_accept, connection_ended, connection_overdue};
+pub use doors::{cannot_accept, connection_crowded, connection_ended, connection_overdue};
 pub use events::Stop;
 pub use histogram::Histogram;
 pub use lines::Log;

@@ -5,10 +5,12 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+mod certificate;
 mod distribution;
 mod origin;
 mod route;
 
+pub use certificate::{Certificate, Names, parent};
 pub use distribution::{Behaviour, Distribution};
 pub use origin::{Origin, Protocol};
 pub use route::{Hosts, Route, Routed};
@@ -28,6 +30,8 @@ pub struct Snapshot {
     pub admin: Option<Admin>,
     /// Where viewers connect.
     pub listeners: Vec<Listener>,
+    /// What listeners with TLS show, in the file's order; the first where no name fits.
+    pub certificates: Vec<Certificate>,
     /// Every origin, in the file's order.
     pub origins: Vec<Arc<Origin>>,
     /// Every distribution, in the file's order.
@@ -47,6 +51,10 @@ pub struct Server {
     pub header_timeout: Duration,
     /// How long a connection may be idle between requests.
     pub idle_timeout: Duration,
+    /// Viewers' connections at once; `None`: as many as the process has room for.
+    pub connections_max: Option<usize>,
+    /// Of those, from one address; `None`: half of them.
+    pub connections_per_address_max: Option<usize>,
 }
 
 /// The store's bounds; they are fixed for the life of the process.
@@ -70,4 +78,15 @@ pub struct Admin {
 pub struct Listener {
     /// Where it listens.
     pub address: SocketAddr,
+    /// What its connections begin with.
+    pub transport: Transport,
+}
+
+/// What carries HTTP at a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// TCP as it is.
+    Plain,
+    /// TLS, with a certificate chosen by the name the viewer asks for.
+    Tls,
 }

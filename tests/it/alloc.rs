@@ -133,6 +133,7 @@ async fn connect(noted: Arc<Mutex<AllocationInfo>>) -> DuplexStream {
         let viewer = Viewer {
             address,
             scheme: Scheme::Http,
+            covered: None,
             interims: Some(interims.clone()),
         };
         let mut answer = None;

@@ -18,3 +18,4 @@ mod origin;
 mod properties;
 mod reload;
 mod sockets;
+mod tls;

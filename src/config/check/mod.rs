@@ -20,11 +20,12 @@ use crate::{
     },
     fields::host::HostPattern,
     policy::{Rules, pattern::PathPattern},
-    site::{Admin, Cache, Listener, Origin, Server},
+    site::{Admin, Cache, Certificate, Listener, Origin, Server},
 };
 
 mod advice;
 mod behaviour;
+mod certificate;
 mod distribution;
 mod names;
 mod origin;
@@ -38,6 +39,7 @@ pub(super) struct Parts {
     pub(super) cache: Cache,
     pub(super) admin: Option<Admin>,
     pub(super) listeners: Vec<Listener>,
+    pub(super) certificates: Vec<Certificate>,
     pub(super) origins: Vec<Origin>,
     pub(super) distributions: Vec<DistributionPart>,
 }
@@ -74,8 +76,16 @@ pub(super) fn check(
     let cache = check.cache(file.cache.as_ref());
     let listeners = check.listeners(file.listener.as_ref());
     let admin = check.admin(file.admin.as_ref(), &listeners);
+    let certificates = check.certificates(file.certificate.as_ref());
+    check.advise_certificates(file.certificate.as_ref(), &listeners);
     let origins = check.origins(file.origin.as_ref());
     let distributions = check.distributions(file.distribution.as_ref(), &origins);
+    check.advise_aliases(
+        file.distribution.as_ref(),
+        &distributions,
+        &certificates,
+        &listeners,
+    );
     let origins = origins
         .into_iter()
         .filter_map(|origin| origin.built)
@@ -90,6 +100,7 @@ pub(super) fn check(
             cache,
             admin,
             listeners,
+            certificates,
             origins,
             distributions,
         },

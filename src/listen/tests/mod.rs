@@ -85,6 +85,7 @@ impl House {
         let viewer = Viewer {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 50_000)),
             scheme: Scheme::Http,
+            covered: None,
             interims: None,
         };
         let place = self.roll.admit();
