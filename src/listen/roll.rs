@@ -4,7 +4,7 @@ use std::{
     iter::Sum,
     sync::{
         Arc, Mutex, MutexGuard,
-        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
 };
 
@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 
 use super::{
     census::Seat,
+    overdue::Tick,
     vitals::{Order, Vitals},
     watch::Watch,
 };
@@ -28,6 +29,9 @@ pub struct Roll {
     overdue: AtomicU64,
     panicked: AtomicU64,
     handshakes_failed: AtomicU64,
+    flooded: AtomicU64,
+    /// Sweeps so far.
+    swept: AtomicU32,
 }
 
 /// What happened at one worker's doors since it started, or at all of them.
@@ -43,6 +47,8 @@ pub struct Tally {
     pub panicked: u64,
     /// TLS handshakes that failed; those that took too long are overdue.
     pub handshakes_failed: u64,
+    /// HTTP/2 connections ended because their viewer made us work for nothing.
+    pub flooded: u64,
 }
 
 impl Sum for Tally {
@@ -53,6 +59,7 @@ impl Sum for Tally {
             overdue: sum.overdue + one.overdue,
             panicked: sum.panicked + one.panicked,
             handshakes_failed: sum.handshakes_failed + one.handshakes_failed,
+            flooded: sum.flooded + one.flooded,
         })
     }
 }
@@ -62,7 +69,7 @@ impl Roll {
     pub fn admit(self: &Arc<Self>) -> Place {
         self.open.fetch_add(1, Relaxed);
         self.accepted.fetch_add(1, Relaxed);
-        let vitals = Arc::new(Vitals::default());
+        let vitals = Arc::new(Vitals::since(self.swept.load(Relaxed)));
         self.entries().push(Watch::new(Arc::clone(&vitals)));
         Place {
             vitals,
@@ -84,6 +91,7 @@ impl Roll {
             overdue: self.overdue.load(Relaxed),
             panicked: self.panicked.load(Relaxed),
             handshakes_failed: self.handshakes_failed.load(Relaxed),
+            flooded: self.flooded.load(Relaxed),
         }
     }
 
@@ -121,6 +129,15 @@ impl Roll {
 
     pub(super) fn closed_overdue(&self) {
         self.overdue.fetch_add(1, Relaxed);
+    }
+
+    /// A sweep begins.
+    pub(super) fn sweep(&self, now: Tick) {
+        self.swept.store(now.0, Relaxed);
+    }
+
+    pub(super) fn flooded(&self) {
+        self.flooded.fetch_add(1, Relaxed);
     }
 
     pub(super) fn handshake_failed(&self) {

@@ -15,7 +15,7 @@ use std::{
 
 use http::{HeaderMap, StatusCode};
 
-use super::outbox::Outbox;
+use super::{outbox::Outbox, overdue::STALL_SWEEPS};
 use crate::serve::TakeInterim;
 
 /// What a connection is, as far as deadlines are concerned.
@@ -62,7 +62,10 @@ pub(super) struct Vitals {
     /// Of those, the ones whose answer has not ended.
     in_flight: AtomicU32,
     /// Of those, the ones whose answer waits for the viewer to take what there is.
-    untaken: AtomicU32,
+    /// Counted apart by the span of [`STALL_SWEEPS`] in which they began to, even or odd.
+    untaken: [AtomicU32; 2],
+    /// The last sweep.
+    swept: AtomicU32,
 
     /// Bytes from the viewer.
     received: AtomicU64,
@@ -84,6 +87,19 @@ pub(super) struct Vitals {
 }
 
 impl Vitals {
+    /// Of a connection that begins after so many sweeps.
+    pub(super) fn since(sweeps: u32) -> Self {
+        Self {
+            swept: AtomicU32::new(sweeps),
+            ..Self::default()
+        }
+    }
+
+    /// Sweeps so far.
+    pub(super) fn sweeps(&self) -> u32 {
+        self.swept.load(Relaxed)
+    }
+
     /// What to do now.
     pub(super) fn order(&self) -> Order {
         match self.order.load(Relaxed) {
@@ -226,14 +242,26 @@ impl Vitals {
         self.in_flight.fetch_sub(1, Relaxed);
     }
 
-    /// An answer gave bytes and was not asked for more yet.
-    pub(super) fn untaken(&self) {
-        self.untaken.fetch_add(1, Relaxed);
+    /// An answer gave its head, or bytes, and was not asked for more yet; what to give back
+    /// to [`Self::taken`] then.
+    pub(super) fn untaken(&self) -> Span {
+        let span = Span::of(self.sweeps());
+        self.untaken[span.0].fetch_add(1, Relaxed);
+        span
     }
 
     /// It was asked for more, or ended.
-    pub(super) fn taken(&self) {
-        self.untaken.fetch_sub(1, Relaxed);
+    pub(super) fn taken(&self, since: Span) {
+        self.untaken[since.0].fetch_sub(1, Relaxed);
+    }
+
+    /// The sweep `now` looks at this connection; whether an answer was untaken for the whole
+    /// span that ends with it, if one does.
+    pub(super) fn sweep(&self, now: u32) -> bool {
+        let before = self.swept.swap(now, Relaxed);
+        // Two spans ago is what shares its count with the one that begins.
+        before / STALL_SWEEPS != now / STALL_SWEEPS
+            && self.untaken[Span::of(now).0].load(Relaxed) > 0
     }
 
     /// Nothing is under way on an HTTP/1 connection, and hyper holds nothing of
@@ -254,16 +282,18 @@ impl Vitals {
     pub(super) fn look(&self) -> Look {
         let in_flight = self.in_flight.load(Relaxed);
         let received = self.received.load(Relaxed);
+        let untaken = self.untaken.iter().map(|count| count.load(Relaxed)).sum();
         Look {
             stage: self.stage(),
             order: self.order(),
             requests: self.requests.load(Relaxed),
             in_flight,
+            untaken,
             received,
             sent: self.sent.load(Relaxed),
             head_begun: self.head_begun.load(Relaxed),
             waits_for_taker: self.write_waits.load(Relaxed)
-                || (in_flight > 0 && self.untaken.load(Relaxed) >= in_flight),
+                || (in_flight > 0 && untaken >= in_flight),
             waits_for_body: in_flight > 0
                 && self.read_waits.load(Relaxed)
                 && self.is_mid_body(received),
@@ -283,6 +313,16 @@ impl Vitals {
     /// The viewer was sending when we stopped listening to it.
     pub(super) fn is_mid_message(&self) -> bool {
         self.head_begun.load(Relaxed) || self.is_mid_body(self.received.load(Relaxed))
+    }
+}
+
+/// Whether the span of sweeps in which something began is an even or an odd one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Span(usize);
+
+impl Span {
+    fn of(sweeps: u32) -> Self {
+        Self(usize::from(sweeps / STALL_SWEEPS % 2 != 0))
     }
 }
 
@@ -312,6 +352,8 @@ pub(super) struct Look {
     pub(super) order: Order,
     pub(super) requests: u32,
     pub(super) in_flight: u32,
+    /// Of those, how many wait for the viewer.
+    pub(super) untaken: u32,
     pub(super) received: u64,
     pub(super) sent: u64,
     pub(super) head_begun: bool,

@@ -19,6 +19,7 @@ pub(super) struct Watch {
     head: Option<Tick>,
     idle: Option<Tick>,
     untaken: Option<Tick>,
+    stalled: Option<Tick>,
     unsent: Option<Tick>,
     retiring: Option<Tick>,
 }
@@ -34,6 +35,7 @@ impl Watch {
             head: None,
             idle: None,
             untaken: None,
+            stalled: None,
             unsent: None,
             retiring: None,
         }
@@ -45,6 +47,7 @@ impl Watch {
 
     /// Looks, compares with the last time, remembers.
     pub(super) fn look(&mut self, now: Tick) -> Facts {
+        let stalled = self.vitals.sweep(now.0);
         let look = self.vitals.look();
         self.forget_what_moved(&look);
 
@@ -60,6 +63,9 @@ impl Watch {
         hold(&mut self.silent, silent, now);
         hold(&mut self.head, head, now);
         hold(&mut self.idle, idle, now);
+        let stalled = (stalled || self.stalled.is_some()) && look.untaken > 0;
+        let several = look.stage == Stage::Http2;
+        hold(&mut self.stalled, several && stalled, now);
         hold(&mut self.untaken, !upgraded && look.waits_for_taker, now);
         hold(
             &mut self.unsent,
@@ -73,6 +79,7 @@ impl Watch {
             head: self.head,
             idle: self.idle,
             untaken: self.untaken,
+            stalled: self.stalled,
             unsent: self.unsent,
             retiring: self.retiring,
         }
