@@ -83,6 +83,11 @@ impl Messages {
         matches!(self.state, State::Refused)
     }
 
+    /// Whether what was followed ends within a body, or within the frame around one.
+    pub(super) fn is_within_body(&self) -> bool {
+        !matches!(self.state, State::Head | State::Refused)
+    }
+
     fn run(&mut self, bytes: &mut [u8]) {
         let mut at = 0;
         while at < bytes.len() {

@@ -32,8 +32,12 @@ pub(super) const STALL_SWEEPS: u32 = (WRITE_STALL_MAX.as_millis() / SWEEP_EVERY.
 /// connection (17 bytes each, a few in a minute).
 pub(super) const WRITE_PROGRESS_MIN: u64 = 1024;
 
-/// Without a byte for this long, a viewer that owes the rest of a body is gone.
+/// Without progress for this long, a viewer that owes the rest of a body is gone: one that
+/// sends a byte a second would hold a connection to the origin as well.
 pub(super) const BODY_STALL_MAX: Duration = Duration::from_secs(60);
+
+/// What counts as progress in that time, in bytes; or the rest of the body.
+pub(super) const BODY_PROGRESS_MIN: u64 = 1024;
 
 /// Without a byte in either direction for this long, an upgraded connection is
 /// closed (CloudFront: WebSocket idle timeout, 10 minutes).

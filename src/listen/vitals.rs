@@ -80,8 +80,8 @@ pub(super) struct Vitals {
     head_begun: AtomicBool,
     /// `received` before the last read that may have completed a head.
     head_read_at: AtomicU64,
-    /// The last byte read.
-    last_byte: AtomicU8,
+    /// On HTTP/1: the last byte read was within a body, or within the frame around one.
+    in_body: AtomicBool,
     /// The least `received` at which the body can be complete, or one of the two above.
     body_ends: AtomicU64,
 }
@@ -173,8 +173,8 @@ impl Vitals {
         &self.outbox
     }
 
-    /// A read ended: `bytes` of which `last` is the last one.
-    pub(super) fn read(&self, bytes: usize, last: u8) {
+    /// A read ended with so many bytes.
+    pub(super) fn read(&self, bytes: usize) {
         let received = self.received.load(Relaxed);
         // While a request is in flight, what comes is its body.
         if self.stage() != Stage::Http2 && self.in_flight.load(Relaxed) == 0 {
@@ -182,7 +182,6 @@ impl Vitals {
             self.head_read_at.store(received, Relaxed);
         }
         self.received.store(received + bytes as u64, Relaxed);
-        self.last_byte.store(last, Relaxed);
         self.read_waits.store(false, Relaxed);
     }
 
@@ -194,6 +193,11 @@ impl Vitals {
     /// Whether a head has begun, where that is known otherwise than by its bytes.
     pub(super) fn head_is(&self, begun: bool) {
         self.head_begun.store(begun, Relaxed);
+    }
+
+    /// Whether what was read ends within a body.
+    pub(super) fn body_is(&self, within: bool) {
+        self.in_body.store(within, Relaxed);
     }
 
     /// A write took `bytes`.
@@ -304,8 +308,7 @@ impl Vitals {
     fn is_mid_body(&self, received: u64) -> bool {
         match self.body_ends.load(Relaxed) {
             BODY_NONE => false,
-            // A complete chunked body ends in a line break.
-            BODY_CHUNKED => self.last_byte.load(Relaxed) != b'\n',
+            BODY_CHUNKED => self.in_body.load(Relaxed),
             ends => received < ends,
         }
     }

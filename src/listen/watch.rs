@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    overdue::{Facts, PARK_AFTER, Tick, WRITE_PROGRESS_MIN},
+    overdue::{BODY_PROGRESS_MIN, Facts, PARK_AFTER, Tick, WRITE_PROGRESS_MIN},
     vitals::{Look, Order, Stage, Vitals},
 };
 
@@ -12,6 +12,7 @@ use super::{
 pub(super) struct Watch {
     vitals: Arc<Vitals>,
     requests: u32,
+    /// `received` when the viewer last made progress.
     received: u64,
     /// `sent` when the viewer last made progress.
     taken: u64,
@@ -102,6 +103,7 @@ impl Watch {
             self.head = None;
             self.idle = None;
             self.unsent = None;
+            self.received = look.received;
         }
         let progress = match look.stage {
             Stage::Upgraded => 1,
@@ -112,7 +114,11 @@ impl Watch {
             self.untaken = None;
             self.idle = None;
         }
-        if look.received != self.received {
+        let progress = match look.stage {
+            Stage::Upgraded => 1,
+            Stage::Opening | Stage::Http1 | Stage::Http2 => BODY_PROGRESS_MIN,
+        };
+        if look.received.saturating_sub(self.received) >= progress {
             self.received = look.received;
             self.unsent = None;
             if look.stage == Stage::Upgraded {
@@ -140,14 +146,14 @@ mod tests {
         let vitals = Arc::new(Vitals::default());
         let mut watch = Watch::new(Arc::clone(&vitals));
         vitals.enter(Stage::Http1);
-        vitals.read(10, b'x');
+        vitals.read(10);
         assert_eq!(watch.look(Tick(1)).head, Some(Tick(1)));
-        vitals.read(10, b'x');
+        vitals.read(10);
         assert_eq!(watch.look(Tick(2)).head, Some(Tick(1)));
         // Between two sweeps: one is answered, another begins.
         vitals.begin(RequestBody::None);
         vitals.end();
-        vitals.read(10, b'x');
+        vitals.read(10);
         assert_eq!(watch.look(Tick(3)).head, Some(Tick(3)));
     }
 }

@@ -90,6 +90,7 @@ impl<I> Wire<I> {
         if let Follow::Nothing = self.follow {
             let mut messages = Messages::default();
             messages.follow(&mut self.kept[self.replayed..]);
+            self.vitals().body_is(messages.is_within_body());
             self.follow = Follow::Messages(messages);
         }
     }
@@ -102,6 +103,7 @@ impl<I> Wire<I> {
             Follow::Nothing => {}
             Follow::Messages(messages) => {
                 let spoiled = vitals.stage() != Stage::Upgraded && messages.follow(bytes);
+                vitals.body_is(messages.is_within_body());
                 if spoiled && buf.remaining() >= messages::LOOK.len() {
                     buf.put_slice(messages::LOOK);
                 }
@@ -186,9 +188,9 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Wire<I> {
         match &result {
             Poll::Pending => self.vitals().read_waits(),
             Poll::Ready(Ok(())) => {
-                let bytes = &buf.filled()[before..];
-                if let Some(last) = bytes.last() {
-                    self.vitals().read(bytes.len(), *last);
+                let bytes = buf.filled().len() - before;
+                if bytes > 0 {
+                    self.vitals().read(bytes);
                 }
                 self.heard(buf, before);
                 if self.poll_last_word(cx) {

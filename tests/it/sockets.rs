@@ -287,7 +287,7 @@ async fn dropping_the_workers_closes_everything() {
 }
 
 #[tokio::test]
-async fn too_many_connections_are_turned_away() {
+async fn r5_too_many_connections_are_turned_away() {
     let (workers, _bell) = start(2);
     workers.set_connections_max(Some(1), None);
     let address = open(&workers);
@@ -296,6 +296,28 @@ async fn too_many_connections_are_turned_away() {
     is_closed(&mut TcpStream::connect(address).await.unwrap()).await;
     assert_eq!(workers.tally().turned_away, 1);
     get(&mut first, "/").await;
+}
+
+#[tokio::test]
+async fn r5_too_many_connections_of_one_address_are_turned_away() {
+    let (workers, _bell) = start(2);
+    workers.set_connections_max(None, Some(2));
+    let address = open(&workers);
+    let mut first = TcpStream::connect(address).await.unwrap();
+    let mut second = TcpStream::connect(address).await.unwrap();
+    get(&mut first, "/").await;
+    get(&mut second, "/").await;
+    is_closed(&mut TcpStream::connect(address).await.unwrap()).await;
+    assert_eq!(workers.tally().turned_away, 1);
+    // Another address has its own, and who leaves makes room.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.9:0".parse().unwrap()).unwrap();
+    get(&mut socket.connect(address).await.unwrap(), "/").await;
+    drop(first);
+    while workers.connections() > 2 {
+        tokio::task::yield_now().await;
+    }
+    get(&mut TcpStream::connect(address).await.unwrap(), "/").await;
 }
 
 #[tokio::test]

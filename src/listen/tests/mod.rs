@@ -10,6 +10,7 @@ mod http2;
 mod interim;
 mod malformed;
 mod retire;
+mod secure;
 
 use std::{
     convert::Infallible,

@@ -227,7 +227,7 @@ async fn a_drain_says_goodbye_in_both_versions() {
 }
 
 #[tokio::test]
-async fn an_address_holds_so_many_connections() {
+async fn r5_an_address_holds_so_many_connections() {
     let (authority, folder) = (Authority::new(), Folder::new());
     folder.put_certificate("a", &authority.issue(Kind::Ecdsa, &["a.example"]));
     folder.configure(&["a"], &["a.example"], origin("api"));
