@@ -10,7 +10,7 @@
 //!  8  cli                                            commands; they print and choose exit codes
 //!  7  app                                            builds everything, reloads, drains
 //!  6  listen  admin                                  the doors
-//!  5  serve                                          a request, from the viewer's message to the answer
+//!  5  serve  invalidate                              a viewer's request; an operator's invalidation
 //!  4  config  store  flight  origin  ledger  observe services; each wraps one outside thing
 //!  3  site                                           the compiled configuration
 //!  2  policy                                         what HTTP and CloudFront say to do
@@ -48,6 +48,10 @@
 //! * *The store cannot fail a request*, and counts every byte where it is held.
 //! * *One shared fetch per key*, shared only once its head proves that it may be, and nobody
 //!   waits for it without a bound.
+//! * *What was asked for before an invalidation is for nobody who asks after it*, whatever
+//!   became of it: stored, stale, in flight, or about to be confirmed.
+//! * *What an invalidation call answers is on the disk*, where there is a journal; and when
+//!   that fails, what was invalidated is gone all the same.
 //! * *A viewer that leaves cancels nothing that others could use.*
 //! * *Nothing from the network can panic the process.*
 //!
@@ -59,6 +63,7 @@ pub mod cli;
 pub mod config;
 pub mod fields;
 pub mod flight;
+pub mod invalidate;
 pub mod ledger;
 pub mod listen;
 pub mod observe;

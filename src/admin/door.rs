@@ -3,7 +3,8 @@
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
-use hyper::server::conn::http1;
+use http::Request;
+use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
@@ -14,7 +15,9 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::ServiceExt;
 
+use super::auth::Peer;
 use crate::{observe::Events, time::Clock};
 
 /// Connections served at once: probes, a scraper and an operator or two. More
@@ -77,8 +80,8 @@ impl Door {
                     return;
                 };
                 match listener.accept().await {
-                    Ok((tcp, _)) => {
-                        let connection = connection(tcp, router.clone(), stop.clone());
+                    Ok((tcp, peer)) => {
+                        let connection = connection((tcp, peer), router.clone(), stop.clone());
                         open.spawn(async move {
                             connection.await;
                             drop(place);
@@ -103,13 +106,17 @@ impl Door {
 }
 
 /// One connection, until the peer leaves, is too slow, or `stop`.
-async fn connection(tcp: TcpStream, router: Router, stop: CancellationToken) {
+async fn connection((tcp, peer): (TcpStream, SocketAddr), router: Router, stop: CancellationToken) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(HEAD_MAX)
         .max_header_size(HEAD_BYTES_MAX)
         .max_buf_size(HEAD_BYTES_MAX);
-    let service = TowerToHyperService::new(router);
+    let named = move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(Peer(peer));
+        request
+    };
+    let service = TowerToHyperService::new(router.map_request(named));
     let connection = http.serve_connection(TokioIo::new(tcp), service);
     let mut connection = std::pin::pin!(connection);
     tokio::select! {

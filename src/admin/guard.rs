@@ -6,27 +6,40 @@
 
 use std::net::Ipv4Addr;
 
-use axum::{extract::Request, middleware::Next, response::Response};
+use axum::{
+    extract::{Request, State},
+    middleware::Next,
+    response::Response,
+};
 use http::{HeaderMap, StatusCode, Uri, Version, header::HOST};
 
-use super::json::Refusal;
+use super::{Facts, auth::peer_in, json::Refusal};
 use crate::fields::host::Host;
 
-const AMBIGUOUS: Refusal = Refusal {
-    status: StatusCode::BAD_REQUEST,
-    error: "bad_host",
-    message: "the request needs exactly one valid Host field",
-};
+const AMBIGUOUS: Refusal = Refusal::new(
+    StatusCode::BAD_REQUEST,
+    "bad_host",
+    "the request needs exactly one valid Host field",
+);
 
-const FOREIGN: Refusal = Refusal {
-    status: StatusCode::MISDIRECTED_REQUEST,
-    error: "host_not_allowed",
-    message: "the Host field must be an IP address or localhost",
-};
+const FOREIGN: Refusal = Refusal::new(
+    StatusCode::MISDIRECTED_REQUEST,
+    "host_not_allowed",
+    "the Host field must be an IP address or localhost",
+);
 
-/// Lets a request pass whose `Host` no page can have.
-pub(super) async fn host(request: Request, next: Next) -> Result<Response, Refusal> {
-    check(request.version(), request.uri(), request.headers())?;
+/// Lets a request pass whose `Host` no page can have. Others are told and counted.
+pub(super) async fn host(
+    State(facts): State<Facts>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Refusal> {
+    if let Err(refusal) = check(request.version(), request.uri(), request.headers()) {
+        let peer = peer_in(request.extensions());
+        let now = facts.clock.now();
+        facts.events.admin_refused(peer, "", refusal.error, now);
+        return Err(refusal);
+    }
     Ok(next.run(request).await)
 }
 

@@ -7,14 +7,14 @@ use std::sync::{
 
 use axum::{
     Json,
-    extract::State,
+    extract::{Request, State},
     response::{IntoResponse, Response},
 };
 use http::{StatusCode, header::CONTENT_TYPE};
 use serde::Serialize;
 
 use super::{Facts, json::Refusal};
-use crate::observe::Events;
+use crate::{observe::Events, site::Scope};
 
 /// Where the daemon is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -68,17 +68,15 @@ pub(super) async fn ready(State(facts): State<Facts>) -> Response {
     (code, Json(Status { status })).into_response()
 }
 
-/// Every metric. Without tokens only whoever is on this machine may read them:
-/// path patterns and traffic are the operator's business.
-pub(super) async fn metrics(State(facts): State<Facts>) -> Response {
+/// Every metric. On a loopback address whoever is on this machine may read them; elsewhere
+/// a token is needed, since path patterns and traffic are the operator's business.
+pub(super) async fn metrics(
+    State(facts): State<Facts>,
+    request: Request,
+) -> Result<Response, Refusal> {
     if !facts.address.ip().to_canonical().is_loopback() {
-        return METRICS_ARE_LOCAL.into_response();
+        let (head, _) = request.into_parts();
+        facts.admit(&head, &[Scope::Read])?;
     }
-    ([(CONTENT_TYPE, Events::MEDIA_TYPE)], facts.events.encode()).into_response()
+    Ok(([(CONTENT_TYPE, Events::MEDIA_TYPE)], facts.events.encode()).into_response())
 }
-
-const METRICS_ARE_LOCAL: Refusal = Refusal {
-    status: StatusCode::FORBIDDEN,
-    error: "metrics_are_local",
-    message: "metrics are answered only where admin.address is a loopback address",
-};

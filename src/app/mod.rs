@@ -16,13 +16,14 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
+use tokio::{sync::mpsc, time::timeout};
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::{
-    admin::{self, Phase, Readiness},
+    admin::{self, Phase, Readiness, ReloadCall, Reloads},
     config::{self, Changes},
     flight::Flights,
+    invalidate::{self, Invalidations, sweep},
     ledger::Ledger,
     listen::{Bounds, Workers},
     observe::Stop,
@@ -43,7 +44,7 @@ mod worker;
 pub use outside::Outside;
 pub use run::{End, run};
 
-use office::Office;
+use office::{Desk, Office};
 use worker::Serving;
 
 /// How long a worker may take to let go of a listener; it looks at its commands
@@ -62,9 +63,15 @@ pub struct App {
     edges: Vec<Arc<Edge>>,
     gates: Vec<Gate>,
     office: Option<Office>,
+    /// What the office answers from.
+    desk: Desk,
+    /// Where it asks for reloads, until somebody takes them.
+    reload_calls: Option<mpsc::Receiver<ReloadCall>>,
     readiness: Readiness,
     /// Cancelled when a worker is gone.
     lost: CancellationToken,
+    /// Reclaims what was invalidated, beside the workers' threads.
+    _sweep: AbortOnDropHandle<()>,
 }
 
 /// Why a configuration cannot be served on this machine.
@@ -88,6 +95,9 @@ pub enum Unservable {
     /// The threads that serve.
     #[error("cannot start the workers: {0}")]
     Workers(#[source] io::Error),
+    /// The thread that writes the journal.
+    #[error("cannot start writing the journal: {0}")]
+    Journal(#[source] io::Error),
 }
 
 impl App {
@@ -106,6 +116,26 @@ impl App {
         let store = Store::new(snapshot.cache.memory, snapshot.cache.object_max);
         let (ledger, flights) = (Ledger::default(), Flights::default());
         let lost = CancellationToken::new();
+        let parts = invalidate::Parts {
+            ledger: ledger.clone(),
+            store: store.clone(),
+            clock: outside.clock,
+            events: events.clone(),
+        };
+        let journal = snapshot.admin.as_ref().and_then(|one| one.journal.clone());
+        // Before anybody is served: the ledger goes on from where it was.
+        let invalidations = Invalidations::open(parts, journal).map_err(Unservable::Journal)?;
+        invalidations.follow(&snapshot);
+        let (reloads, reload_calls) = Reloads::new();
+        let readiness = Readiness::default();
+        let desk = Desk {
+            readiness: readiness.clone(),
+            started: outside.clock.now(),
+            site: site.clone(),
+            store: store.clone(),
+            invalidations,
+            reloads,
+        };
 
         let edges = Arc::<Mutex<Vec<Arc<Edge>>>>::default();
         let make = {
@@ -131,15 +161,18 @@ impl App {
             edges,
             gates: Vec::new(),
             office: None,
-            readiness: Readiness::default(),
+            desk,
+            reload_calls: Some(reload_calls),
+            readiness,
             lost,
             outside,
+            _sweep: AbortOnDropHandle::new(tokio::spawn(sweep::run(store.clone(), ledger.clone()))),
         };
         app.bound(&snapshot);
         app.workers
             .set_certificates(&snapshot.certificates)
             .map_err(Unservable::Certificates)?;
-        sources::show(&app.outside.events, &app.workers, store, flights);
+        sources::show(&app.outside.events, &app.workers, store, ledger, flights);
         let opened = app.open(&everything(&snapshot)).map_err(|(_, why)| why)?;
         app.enter(opened);
         app.readiness.enter(Phase::Ready);
@@ -155,6 +188,12 @@ impl App {
     /// Where the admin API answers, if it does.
     pub fn admin(&self) -> Option<SocketAddr> {
         self.office.as_ref().map(Office::address)
+    }
+
+    /// The reloads that the admin API asks for; `None` when somebody has taken them. What
+    /// is not answered is told the caller.
+    fn take_reload_calls(&mut self) -> Option<mpsc::Receiver<ReloadCall>> {
+        self.reload_calls.take()
     }
 
     /// The configuration that serves.
@@ -185,6 +224,7 @@ impl App {
         // From here on nothing fails.
         self.bound(&next);
         self.change(&changes.change);
+        self.desk.invalidations.follow(&next);
         let events = &self.outside.events;
         let meters = events.meters(&next);
         self.site.store(Arc::new(Site {
@@ -263,7 +303,7 @@ impl App {
         }
         if let Some(door) = opened.office {
             events.listening(door.address(), "admin");
-            self.office = Some(Office::open(door, &self.outside, self.readiness.clone()));
+            self.office = Some(Office::open(door, &self.outside, &self.desk));
         }
     }
 

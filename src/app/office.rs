@@ -1,15 +1,33 @@
 //! The admin API while it is open.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use arc_swap::ArcSwap;
 use tokio::{task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::Outside;
-use crate::admin::{Door, Facts, Readiness, router};
+use crate::{
+    admin::{Door, Facts, Limits, Readiness, Reloads, router},
+    invalidate::Invalidations,
+    serve::Site,
+    store::Store,
+    time::Timestamp,
+};
 
 /// How long answers under way may take once it closes.
 const CLOSE_MAX: Duration = Duration::from_secs(1);
+
+/// What every admin listener of a process answers from.
+#[derive(Debug)]
+pub(super) struct Desk {
+    pub(super) readiness: Readiness,
+    pub(super) started: Timestamp,
+    pub(super) site: Arc<ArcSwap<Site>>,
+    pub(super) store: Store,
+    pub(super) invalidations: Invalidations,
+    pub(super) reloads: Reloads,
+}
 
 /// An admin listener and the task that answers there. Dropping it closes both.
 #[derive(Debug)]
@@ -21,13 +39,20 @@ pub(super) struct Office {
 
 impl Office {
     /// Answers at `door` from now on, on the current runtime.
-    pub(super) fn open(door: Door, outside: &Outside, readiness: Readiness) -> Self {
+    pub(super) fn open(door: Door, outside: &Outside, desk: &Desk) -> Self {
         let (address, stop) = (door.address(), CancellationToken::new());
         let (events, clock) = (outside.events.clone(), outside.clock);
         let router = router(Facts {
             events: events.clone(),
-            readiness,
+            readiness: desk.readiness.clone(),
             address,
+            clock,
+            started: desk.started,
+            site: desk.site.clone(),
+            store: desk.store.clone(),
+            invalidations: desk.invalidations.clone(),
+            reloads: desk.reloads.clone(),
+            limits: Limits::default(),
         });
         let stopping = stop.clone();
         let task = tokio::spawn(async move {

@@ -9,6 +9,7 @@ use tokio::task::spawn_blocking;
 
 use super::App;
 use crate::{
+    admin::{Complaint, Reloaded},
     config::{self, Loaded, Problem, Problems, Severity},
     observe::Events,
 };
@@ -56,8 +57,9 @@ impl Reloads {
 
     /// Reads the file, and makes it what `app` serves unless it is that already.
     ///
-    /// Whatever is wrong changes nothing in `app`, and is told in full.
-    pub(super) async fn reload(&mut self, app: &mut App, cause: Cause) {
+    /// Whatever is wrong changes nothing in `app`, and is told in full; what comes back says
+    /// the same to whoever asked.
+    pub(super) async fn reload(&mut self, app: &mut App, cause: Cause) -> Reloaded {
         let running = app.running();
         let loaded = match read(self.path.clone(), running.generation + 1).await {
             Ok(loaded) => loaded,
@@ -71,36 +73,71 @@ impl Reloads {
                     .events
                     .configuration_unchanged(running.generation);
             }
-            return;
+            let generation = running.generation;
+            return Reloaded::Unchanged { generation };
         }
         match app.apply(Arc::clone(&loaded.snapshot)).await {
             Ok(()) => {
                 self.refused = None;
                 warn(&app.outside.events, &loaded.warnings);
+                Reloaded::Applied {
+                    generation: loaded.snapshot.generation,
+                    warnings: loaded.warnings.iter().map(Complaint::from).collect(),
+                }
             }
-            Err(why) => self.refuse(app, cause, vec![why.to_string()]),
+            Err(why) => self.refuse(app, cause, Why::of_machine(why.to_string())),
         }
     }
 
-    fn refuse(&mut self, app: &App, cause: Cause, why: Vec<String>) {
-        let known = self.refused.as_ref() == Some(&why);
+    fn refuse(&mut self, app: &App, cause: Cause, why: Why) -> Reloaded {
+        let known = self.refused.as_ref() == Some(&why.lines);
+        let running = app.running().generation;
         if cause == Cause::Asked || !known {
             app.outside
                 .events
-                .configuration_refused(app.running().generation, &why);
+                .configuration_refused(running, &why.lines);
         }
-        self.refused = Some(why);
+        self.refused = Some(why.lines);
+        Reloaded::Refused {
+            running,
+            problems: why.problems,
+        }
+    }
+}
+
+/// Why a configuration is refused: for people, one line each, and for programs.
+struct Why {
+    lines: Vec<String>,
+    problems: Vec<Complaint>,
+}
+
+impl Why {
+    fn of(problems: &Problems) -> Self {
+        Self {
+            lines: errors(problems),
+            problems: problems.iter().map(Complaint::from).collect(),
+        }
+    }
+
+    fn of_machine(what: String) -> Self {
+        Self {
+            lines: vec![what.clone()],
+            problems: vec![Complaint::of_machine(what)],
+        }
     }
 }
 
 /// Loads `path` off this thread; a disk that hangs holds up nothing but this.
 ///
-/// Errs with one line for each problem that refuses it.
-async fn read(path: PathBuf, generation: u64) -> Result<Loaded, Vec<String>> {
+/// Errs with each problem that refuses it.
+async fn read(path: PathBuf, generation: u64) -> Result<Loaded, Why> {
     let name = path.display().to_string();
     match spawn_blocking(move || config::load(&path, generation)).await {
-        Ok(loaded) => loaded.map_err(|problems| errors(&problems)),
-        Err(panic) => Err(vec![format!("{name}: reading it failed: {panic}")]),
+        Ok(loaded) => loaded.map_err(|problems| Why::of(&problems)),
+        Err(panic) => {
+            let what = format!("{name}: reading it failed: {panic}");
+            Err(Why::of_machine(what))
+        }
     }
 }
 

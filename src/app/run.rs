@@ -84,16 +84,24 @@ async fn follow(app: &mut App, mut reloads: Reloads, asked: &mut Signal) -> Stop
     if let Some(error) = failed {
         events.watch_failed(reloads.path(), &error);
     }
+    // Nobody else takes them.
+    let mut calls = app.take_reload_calls();
     loop {
         for (folder, error) in watch.follow(reloads.files()) {
             events.watch_failed(&folder, &error);
         }
-        let cause = tokio::select! {
+        let call = async { calls.as_mut()?.recv().await };
+        let (cause, caller) = tokio::select! {
             () = app.worker_lost() => return Stop::WorkerLost,
-            Some(()) = asked.recv() => Cause::Asked,
-            () = watch.settled() => Cause::Noticed,
+            Some(()) = asked.recv() => (Cause::Asked, None),
+            Some(caller) = call => (Cause::Asked, Some(caller)),
+            () = watch.settled() => (Cause::Noticed, None),
         };
-        reloads.reload(app, cause).await;
+        let outcome = reloads.reload(app, cause).await;
+        if let Some(caller) = caller {
+            // Who has gone away can read it in the log.
+            let _ = caller.send(outcome);
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     flight::Flights,
+    ledger::{Ledger, LedgerUsage},
     listen::Workers,
     observe::{Events, Source},
     serve::Arrival,
@@ -17,6 +18,7 @@ pub(super) fn show(
     events: &Events,
     workers: &Arc<Workers>,
     store: Store,
+    ledger: Ledger,
     flights: Flights<Arrival>,
 ) {
     let of_workers = |source, read: fn(&Workers) -> u64| {
@@ -42,5 +44,12 @@ pub(super) fn show(
     of_store(Source::CacheBytes, |usage| usage.bytes);
     of_store(Source::CacheKeys, |usage| usage.keys);
     of_store(Source::CacheEvictions, |usage| usage.evictions);
+    let of_ledger = |source, read: fn(&LedgerUsage) -> u64| {
+        let ledger = ledger.clone();
+        events.source(source, move || read(&ledger.usage()));
+    };
+    of_ledger(Source::LedgerNotes, |usage| usage.entries);
+    of_ledger(Source::LedgerBytes, |usage| usage.bytes);
+    of_ledger(Source::LedgerRaises, |usage| usage.raises);
     events.source(Source::Flights, move || flights.len() as u64);
 }

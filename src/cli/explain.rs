@@ -27,6 +27,7 @@ use crate::{
         intent::{self, Intent},
         key::Part,
         marks::Sequence,
+        partial,
         settle::{self, Settled, Times},
     },
     serve::{self, Viewer},
@@ -175,7 +176,11 @@ impl Explain {
                 let details = key_parts(&ask, rules);
                 told.push(Decision::new("decision", "for the cache"));
                 told.push(Decision::new("key", key.to_string()).with(details));
-                Purpose::Fill
+                if partial::wanted(&ask) {
+                    Purpose::Part
+                } else {
+                    Purpose::Fill
+                }
             }
             Intent::Pass(why) => {
                 let (detail, clause) = (why.status().1, why.clause());
@@ -322,7 +327,7 @@ fn settled(
     status: StatusCode,
     headers: &HeaderMap,
 ) -> Vec<Decision> {
-    if purpose != Purpose::Fill {
+    if !matches!(purpose, Purpose::Fill | Purpose::Part) {
         return vec![Decision::new(
             "stored",
             "no: the request is not for the cache",
@@ -335,7 +340,15 @@ fn settled(
         born: Sequence::default(),
     };
     let headers = deliver::end_to_end(headers.clone(), Version::HTTP_11);
-    match settle::answered(ask, rules, None, (status, &headers), times) {
+    let answer = (status, &headers);
+    let settled = match purpose {
+        Purpose::Part => partial::kept(ask, rules, answer, times)
+            .map_or_else(Settled::PassOn, |kept| Settled::Store(kept.meta)),
+        Purpose::Fill | Purpose::Pass | Purpose::Upgrade => {
+            settle::answered(ask, rules, None, answer, times)
+        }
+    };
+    match settled {
         Settled::Store(meta) => {
             let life = &meta.lifetime;
             let span = |seconds: u32| config::duration_text(Duration::from_secs(seconds.into()));
@@ -345,10 +358,14 @@ fn settled(
                 life.source.as_str()
             );
             let mut details = vec![format!("age on arrival {}", span(meta.age_then))];
-            details.push(format!(
-                "served stale while refreshed, for {}",
-                span(life.while_revalidate)
-            ));
+            if meta.status == StatusCode::PARTIAL_CONTENT {
+                details.push("a part: for ranges wholly within it (RFC 9111 §3.3)".to_owned());
+            } else {
+                details.push(format!(
+                    "served stale while refreshed, for {}",
+                    span(life.while_revalidate)
+                ));
+            }
             details.push(format!(
                 "served stale while the origin fails, for {}",
                 span(life.if_error)

@@ -11,12 +11,19 @@ use std::{io::Write, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
+pub mod admin;
 pub mod check;
 pub mod demo;
 pub mod explain;
+pub mod invalidate;
+pub mod reload;
 pub mod run;
+pub mod status;
 
-use self::{check::Check, demo::Demo, explain::Explain, run::Run};
+use self::{
+    check::Check, demo::Demo, explain::Explain, invalidate::Invalidate, reload::Reload, run::Run,
+    status::Status,
+};
 
 /// The exit code for a command line that is not understood, of sysexits.h.
 const EX_USAGE: u8 = 64;
@@ -39,6 +46,12 @@ enum Command {
     Check(Check),
     /// Shows what would become of a request, and why
     Explain(Explain),
+    /// Makes a running daemon forget what it has stored, or take it as stale
+    Invalidate(Invalidate),
+    /// Makes a running daemon load its configuration anew
+    Reload(Reload),
+    /// Shows how a running daemon is
+    Status(Status),
     /// Shows a slow API before and after, with everything in this one process
     Demo(Demo),
 }
@@ -65,6 +78,9 @@ impl Cli {
             Command::Run(run) => run.run(),
             Command::Check(check) => check.run(),
             Command::Explain(explain) => explain.run(),
+            Command::Invalidate(invalidate) => invalidate.run(),
+            Command::Reload(reload) => reload.run(),
+            Command::Status(status) => status.run(),
             Command::Demo(demo) => match demo::run(&demo) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => failed(&error),

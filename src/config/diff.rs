@@ -81,6 +81,7 @@ pub fn diff(old: &Snapshot, new: &Snapshot) -> Changes {
             units::show_size(old.cache.object_max),
             units::show_size(new.cache.object_max),
         ),
+        ("admin.journal", journal(old), journal(new)),
     ];
     let moved = fixed
         .into_iter()
@@ -93,6 +94,11 @@ pub fn diff(old: &Snapshot, new: &Snapshot) -> Changes {
         })
         .collect();
     changes
+}
+
+fn journal(site: &Snapshot) -> String {
+    let path = site.admin.as_ref().and_then(|admin| admin.journal.as_ref());
+    path.map_or_else(|| "none".to_owned(), |path| path.display().to_string())
 }
 
 impl fmt::Display for Restart {

@@ -5,24 +5,42 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-/// `text` with asterisks for what may be secret: the values of origin headers, unless
-/// they only name where the secret is, and a password in an origin's URL. As long as `text`.
+/// `text` with asterisks for what may be secret: the values of origin headers, the debug
+/// secret and those of the admin API, unless they only name where the secret is, and a
+/// password in an origin's URL. As long as `text`.
 pub(super) fn blot(text: &str, document: &DeValue<'_>) -> String {
     let mut shown = text.to_owned();
-    let origins = document
-        .as_table()
-        .and_then(|file| file.get("origin"))
-        .map(Spanned::get_ref);
-    let one = origins.and_then(DeValue::as_table);
-    let many = origins.and_then(DeValue::as_array);
-    let many = many
-        .into_iter()
-        .flatten()
-        .filter_map(|origin| origin.get_ref().as_table());
-    for origin in many.chain(one) {
+    let file = document.as_table();
+    for server in tables(file, "server") {
+        if let Some(secret) = server.get("debug_secret") {
+            blot_value(&mut shown, secret);
+        }
+    }
+    for origin in tables(file, "origin") {
         blot_origin(&mut shown, origin);
     }
+    let admin = file
+        .and_then(|file| file.get("admin"))
+        .and_then(|admin| admin.get_ref().as_table());
+    for caller in tables(admin, "token").chain(tables(admin, "aws_key")) {
+        if let Some(secret) = caller.get("secret") {
+            blot_value(&mut shown, secret);
+        }
+    }
     shown
+}
+
+/// The tables under `name`, be it an array of them or one by mistake.
+fn tables<'a, 'i>(
+    of: Option<&'a DeTable<'i>>,
+    name: &str,
+) -> impl Iterator<Item = &'a DeTable<'i>> {
+    let value = of.and_then(|table| table.get(name)).map(Spanned::get_ref);
+    let one = value.and_then(DeValue::as_table);
+    let many = value.and_then(DeValue::as_array);
+    let many = many.into_iter().flatten();
+    many.filter_map(|table| table.get_ref().as_table())
+        .chain(one)
 }
 
 fn blot_origin(shown: &mut String, origin: &DeTable<'_>) {
@@ -68,10 +86,19 @@ mod tests {
 
     #[test]
     fn header_values_and_passwords_are_not_shown() {
-        let text = "[[origin]]\nurl = \"https://me:pass@host\"\nheaders = { A = \"s\u{e9}cret\", B = \"env:B\", C = 7 }\n";
+        let text = "[server]\ndebug_secret = \"abc\"\n[[origin]]\nurl = \"https://me:pass@host\"\nheaders = { A = \"s\u{e9}cret\", B = \"env:B\", C = 7 }\n";
         let (table, _) = DeTable::parse_recoverable(text);
         let shown = blot(text, &DeValue::Table(table.into_inner()));
-        let wanted = "[[origin]]\nurl = \"********************\"\nheaders = { A = \"*******\", B = \"env:B\", C = * }\n";
+        let wanted = "[server]\ndebug_secret = \"***\"\n[[origin]]\nurl = \"********************\"\nheaders = { A = \"*******\", B = \"env:B\", C = * }\n";
+        assert_eq!(shown, wanted);
+    }
+
+    #[test]
+    fn secrets_of_the_admin_api_are_not_shown() {
+        let text = "[admin]\naws_key = { id = \"AK\", secret = 'abc' }\n[[admin.token]]\nsecret = \"hunter2\"\n[[admin.token]]\nsecret = \"file:t\"\n";
+        let (table, _) = DeTable::parse_recoverable(text);
+        let shown = blot(text, &DeValue::Table(table.into_inner()));
+        let wanted = text.replace("abc", "***").replace("hunter2", "*******");
         assert_eq!(shown, wanted);
     }
 }

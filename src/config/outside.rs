@@ -22,6 +22,11 @@ pub trait Outside {
     /// Errs when it cannot be read, or has more than [`FILE_BYTES_MAX`] bytes.
     fn file(&self, path: &Path) -> io::Result<Vec<u8>>;
 
+    /// Where a file is that the configuration names so.
+    fn path(&self, named: &Path) -> PathBuf {
+        named.to_owned()
+    }
+
     /// The cores this process may use; at least 1.
     fn cores(&self) -> usize;
 
@@ -54,6 +59,10 @@ impl Outside for Machine {
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, bound));
         }
         Ok(bytes)
+    }
+
+    fn path(&self, named: &Path) -> PathBuf {
+        self.folder.join(named)
     }
 
     fn cores(&self) -> usize {

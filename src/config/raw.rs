@@ -9,7 +9,7 @@ use toml::de::DeValue;
 
 use crate::config::{
     problem::{Findings, Place},
-    read::{At, Choice, Fields, Key, Named, Read, Size},
+    read::{At, Choice, Fields, Hidden, Key, Named, Read, Size},
 };
 
 /// Declares tables: each field is an optional key of its table.
@@ -53,6 +53,7 @@ tables! {
         idle_timeout: Duration,
         connections_max: u64,
         connections_per_address_max: u64,
+        debug_secret: String,
     }
 
     /// `[cache]`
@@ -64,6 +65,22 @@ tables! {
     /// `[admin]`
     Admin {
         address: String,
+        journal: String,
+        token: Vec<At<Token>>,
+        aws_key: Vec<At<AwsKey>>,
+    }
+
+    /// `[[admin.token]]`
+    Token {
+        name: String,
+        secret: Hidden,
+        allow: Vec<At<String>>,
+    }
+
+    /// `[[admin.aws_key]]`
+    AwsKey {
+        id: String,
+        secret: Hidden,
     }
 
     /// `[[listener]]`

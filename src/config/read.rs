@@ -4,7 +4,7 @@
 //! read on its own: what cannot be read is noted and left out, and a key nobody
 //! knows is noted with the nearest one that somebody does.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use toml::de::{DeTable, DeValue};
 
@@ -41,6 +41,16 @@ pub(super) trait Read: Sized {
 /// A table of strings under names the operator chooses, in the file's order.
 #[derive(Debug, Default)]
 pub(super) struct Named(pub(super) Vec<(At<String>, At<String>)>);
+
+/// A string that no message shows.
+#[derive(Clone)]
+pub(super) struct Hidden(pub(super) String);
+
+impl fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hidden(..)")
+    }
+}
 
 /// A size, in bytes.
 #[derive(Clone, Copy, Debug)]
@@ -266,6 +276,17 @@ impl Read for Named {
         }
         named.sort_by_key(|(name, _)| name.place.span.as_ref().map(|span| span.start));
         Some(Self(named))
+    }
+}
+
+impl Read for Hidden {
+    fn read(value: &DeValue<'_>, place: &Place, findings: &mut Findings) -> Option<Self> {
+        let DeValue::String(text) = value else {
+            let what = format!("wants a string, found {}", kind(value));
+            findings.error(place, what).hint("write \"env:NAME\"");
+            return None;
+        };
+        Some(Self(text.to_string()))
     }
 }
 

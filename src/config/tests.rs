@@ -65,10 +65,12 @@ fn missing(keys: &[Key], value: &DeValue<'_>, path: &str) -> Vec<String> {
 fn the_example_names_every_key() {
     let is_key = |rest: &str| {
         let name = rest.split(" = ").next().unwrap_or_default();
-        rest.contains(" = ")
-            && name
-                .chars()
-                .all(|c| c.is_ascii_lowercase() || "_.".contains(c))
+        let is_table = rest.starts_with("[[") && rest.ends_with("]]");
+        is_table
+            || rest.contains(" = ")
+                && name
+                    .chars()
+                    .all(|c| c.is_ascii_lowercase() || "_.".contains(c))
     };
     let lines = EXAMPLE.lines().map(|line| match line.strip_prefix("# ") {
         Some(rest) if is_key(rest) || rest.starts_with("[[") => rest,

@@ -54,6 +54,17 @@ pub fn format(moment: Timestamp) -> [u8; 29] {
     out
 }
 
+/// `moment` as `1994-11-06T08:49:37Z` (RFC 3339 §5.6), for what is no field of HTTP.
+///
+/// Moments after the year 9999 become its last second.
+pub fn rfc3339(moment: Timestamp) -> String {
+    let seconds = moment.unix().min(LAST);
+    let (year, month, day) = civil(seconds / DAY_SECONDS);
+    let clock = seconds % DAY_SECONDS;
+    let (hour, minute, second) = (clock / 3_600, clock / 60 % 60, clock % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
 /// `Sun, 06 Nov 1994 08:49:37 GMT`.
 fn imf_fixdate(text: &[u8]) -> Option<Timestamp> {
     let &[
@@ -198,11 +209,12 @@ fn month(name: [u8; 3]) -> Option<u64> {
     Some(index as u64 + 1)
 }
 
-fn number<const N: usize>(digits: [u8; N]) -> Option<u64> {
+pub(super) fn number<const N: usize>(digits: [u8; N]) -> Option<u64> {
     super::digits(&digits)
 }
 
-fn moment(year: u64, month: u64, day: u64, clock: u64) -> Option<Timestamp> {
+/// The moment of a day and its seconds; `None` for a day that its month does not have.
+pub(super) fn moment(year: u64, month: u64, day: u64, clock: u64) -> Option<Timestamp> {
     if !is_day(year, month, day) {
         return None;
     }
@@ -278,6 +290,15 @@ mod tests {
             wanted.map(Timestamp::from_unix),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_moment_is_written_for_programs() {
+        let written = |seconds| rfc3339(Timestamp::from_unix(seconds));
+        assert_eq!(written(0), "1970-01-01T00:00:00Z");
+        assert_eq!(written(951_868_799), "2000-02-29T23:59:59Z");
+        assert_eq!(written(1_795_340_706), "2026-11-22T09:45:06Z");
+        assert_eq!(written(u64::MAX), "9999-12-31T23:59:59Z");
     }
 
     #[test]

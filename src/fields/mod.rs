@@ -20,6 +20,7 @@ pub mod forwarded;
 pub mod groups;
 pub mod hop;
 pub mod host;
+pub mod iso8601;
 pub mod language;
 pub mod list;
 pub mod path;
@@ -27,6 +28,7 @@ pub mod query;
 pub mod range;
 pub mod search;
 pub mod structured;
+pub mod tags;
 pub mod targeted;
 
 use std::borrow::Cow;

@@ -223,7 +223,7 @@ impl Events {
 
 /// Text that may quote what others sent us, without the control characters that
 /// would rewrite a terminal.
-struct Plain<T>(T);
+pub(super) struct Plain<T>(pub(super) T);
 
 impl<T: fmt::Display> fmt::Display for Plain<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

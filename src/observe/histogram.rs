@@ -29,6 +29,19 @@ const BOUNDS: [u64; 14] = [
 #[derive(Clone, Debug, Default)]
 pub struct Histogram(Arc<Buckets>);
 
+/// What a histogram says in a few numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Waits {
+    /// How many durations were counted.
+    pub count: u64,
+    /// Their mean.
+    pub mean: Duration,
+    /// At most half of them took longer; the upper bound of a bucket.
+    pub median: Duration,
+    /// At most one in a hundred took longer; the upper bound of a bucket.
+    pub p99: Duration,
+}
+
 /// Written by every worker, read by scrapes.
 #[derive(Debug, Default)]
 struct Buckets {
@@ -53,6 +66,35 @@ impl Histogram {
             .iter()
             .map(|count| count.load(Ordering::Relaxed))
             .sum()
+    }
+
+    /// What was counted, in a few numbers, as if `quick` more had taken no time. What is in
+    /// the open bucket is told as its lower bound.
+    pub fn waits(&self, quick: u64) -> Waits {
+        let mut counts: [u64; BOUNDS.len() + 1] =
+            std::array::from_fn(|at| self.0.counts[at].load(Ordering::Relaxed));
+        counts[0] += quick;
+        let count: u64 = counts.iter().sum();
+        let sum = Duration::from_micros(self.0.sum_micros.load(Ordering::Relaxed));
+        let beyond = |share: u64| {
+            // The first bucket that, with those before, holds all but 1 in `share`.
+            let mut above = count;
+            let at = counts.iter().position(|in_bucket| {
+                above -= in_bucket;
+                above <= count / share
+            });
+            let at = at.unwrap_or_default().min(BOUNDS.len() - 1);
+            Duration::from_micros(BOUNDS[at])
+        };
+        match count {
+            0 => Waits::default(),
+            _ => Waits {
+                count,
+                mean: sum.div_f64(count as f64),
+                median: beyond(2),
+                p99: beyond(100),
+            },
+        }
     }
 }
 
@@ -104,5 +146,21 @@ mod tests {
         histogram.observe(Duration::MAX);
         assert_eq!(histogram.0.counts[BOUNDS.len()].load(Ordering::Relaxed), 1);
         assert_eq!(histogram.count(), 1);
+    }
+
+    #[test]
+    fn the_numbers_say_how_long_most_took() {
+        let histogram = Histogram::default();
+        assert_eq!(histogram.waits(0), Waits::default());
+        for _ in 0..2 {
+            histogram.observe(Duration::from_millis(2_000));
+        }
+        let waits = histogram.waits(0);
+        assert_eq!((waits.count, waits.mean), (2, Duration::from_secs(2)));
+        assert_eq!(waits.median, Duration::from_millis(2_500));
+        let waits = histogram.waits(198);
+        assert_eq!((waits.count, waits.mean), (200, Duration::from_millis(20)));
+        let quick = Duration::from_millis(1);
+        assert_eq!((waits.median, waits.p99), (quick, quick));
     }
 }

@@ -1,6 +1,6 @@
 //! The handles one configuration's requests count with.
 
-use std::sync::atomic::Ordering;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use prometheus_client::metrics::counter::Counter;
 
@@ -30,6 +30,11 @@ pub struct BehaviourMeters {
     /// From sending a request to its origin until the head of the answer; shared
     /// by all behaviours of one origin.
     pub origin_first_byte: Histogram,
+    /// The same, of this behaviour alone.
+    pub origin_wait: Histogram,
+    /// From a viewer's request until the head of its answer, where that was not at hand: a
+    /// hit reads no clock, and is answered in less than a millisecond.
+    pub viewer_head: Histogram,
 }
 
 /// A number that only grows; clones count together.
@@ -54,6 +59,13 @@ impl Meters {
     /// Where the waits for a behaviour's origin are counted.
     pub fn origin_first_byte(&self, behaviour: usize) -> &Histogram {
         &self.behaviour(behaviour).origin_first_byte
+    }
+
+    /// Counts how long a behaviour's origin took to the head of its answer.
+    pub fn origin_took(&self, behaviour: usize, took: Duration) {
+        let meters = self.behaviour(behaviour);
+        meters.origin_first_byte.observe(took);
+        meters.origin_wait.observe(took);
     }
 
     /// Requests for which no host or no behaviour was found, or that were

@@ -59,6 +59,18 @@ mod names {
         "cache_evictions",
         "Keys that left the store to make room for others",
     );
+    pub(super) const LEDGER_NOTES: Name = (
+        "invalidation_notes",
+        "Marks and prefixes remembered as invalidated",
+    );
+    pub(super) const LEDGER_BYTES: Name = (
+        "invalidation_notes_bytes",
+        "Memory of what is remembered as invalidated",
+    );
+    pub(super) const LEDGER_RAISES: Name = (
+        "invalidation_overflows",
+        "Times that everything stored was invalidated for want of room to remember less",
+    );
     pub(super) const FLIGHTS: Name = (
         "fetches_shared",
         "Fetches under way that requests may share",
@@ -89,6 +101,22 @@ mod names {
         "config_generation",
         "The configuration that is running, counted from 1",
     );
+    pub(super) const VIEWER_HEAD: Name = (
+        "viewer_head_seconds",
+        "From a viewer's request until the head of its answer, where that waited for something",
+    );
+    pub(super) const ORIGIN_WAIT: Name = (
+        "behaviour_origin_seconds",
+        "From sending a request to the origin until the head of its answer, by behaviour",
+    );
+    pub(super) const INVALIDATIONS: Name = (
+        "invalidations",
+        "Invalidations asked for through the admin API, by what became of them",
+    );
+    pub(super) const ADMIN_REFUSED: Name = (
+        "admin_refused",
+        "Calls of the admin API that were refused, by reason",
+    );
     pub(super) const BUILD: Name = ("build", "The program");
 }
 
@@ -106,6 +134,10 @@ pub(super) struct Families {
     pub(super) reloads: Family<ResultLabels, Counter>,
     pub(super) last_reload_ok: Gauge<i64, AtomicI64>,
     pub(super) generation: Gauge<u64, AtomicU64>,
+    pub(super) viewer_head: Family<BehaviourLabels, Histogram>,
+    pub(super) origin_wait: Family<BehaviourLabels, Histogram>,
+    pub(super) invalidations: Family<ResultLabels, Counter>,
+    pub(super) admin_refused: Family<ReasonLabels, Counter>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -169,6 +201,18 @@ impl Families {
             self.last_reload_ok.clone(),
         );
         add(&mut registry, names::GENERATION, self.generation.clone());
+        add(&mut registry, names::VIEWER_HEAD, self.viewer_head.clone());
+        add(&mut registry, names::ORIGIN_WAIT, self.origin_wait.clone());
+        add(
+            &mut registry,
+            names::INVALIDATIONS,
+            self.invalidations.clone(),
+        );
+        add(
+            &mut registry,
+            names::ADMIN_REFUSED,
+            self.admin_refused.clone(),
+        );
         let version = vec![("version", env!("CARGO_PKG_VERSION"))];
         add(&mut registry, names::BUILD, Info::new(version));
         registry.register_collector(Box::new(sources));
@@ -189,6 +233,12 @@ pub enum Source {
     CacheKeys,
     /// Keys evicted since the start.
     CacheEvictions,
+    /// Marks and prefixes in the ledger.
+    LedgerNotes,
+    /// Bytes of the ledger in use.
+    LedgerBytes,
+    /// Times the ledger was too full, since the start.
+    LedgerRaises,
     /// Fetches that requests may share, now.
     Flights,
     /// Open connections of viewers.
@@ -202,10 +252,13 @@ pub enum Source {
 }
 
 impl Source {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 11] = [
         Self::CacheBytes,
         Self::CacheKeys,
         Self::CacheEvictions,
+        Self::LedgerNotes,
+        Self::LedgerBytes,
+        Self::LedgerRaises,
         Self::Flights,
         Self::Connections,
         Self::ConnectionsAccepted,
@@ -218,6 +271,9 @@ impl Source {
             Self::CacheBytes => (names::CACHE_BYTES, MetricType::Gauge),
             Self::CacheKeys => (names::CACHE_KEYS, MetricType::Gauge),
             Self::CacheEvictions => (names::EVICTIONS, MetricType::Counter),
+            Self::LedgerNotes => (names::LEDGER_NOTES, MetricType::Gauge),
+            Self::LedgerBytes => (names::LEDGER_BYTES, MetricType::Gauge),
+            Self::LedgerRaises => (names::LEDGER_RAISES, MetricType::Counter),
             Self::Flights => (names::FLIGHTS, MetricType::Gauge),
             Self::Connections => (names::CONNECTIONS, MetricType::Gauge),
             Self::ConnectionsAccepted => (names::ACCEPTED, MetricType::Counter),

@@ -11,6 +11,7 @@
 //! (distributions, path patterns, origins) or words of ours, so the number of
 //! series is bounded by the configuration.
 
+mod audit;
 mod doors;
 mod events;
 mod histogram;
@@ -23,9 +24,10 @@ mod registry;
 mod result;
 mod trace;
 
+pub use audit::Ordered;
 pub use doors::{cannot_accept, connection_crowded, connection_ended, connection_overdue};
 pub use events::Stop;
-pub use histogram::Histogram;
+pub use histogram::{Histogram, Waits};
 pub use lines::Log;
 pub use meters::{BehaviourMeters, ByResult, Count, Meters};
 pub use metrics::Source;

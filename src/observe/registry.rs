@@ -68,6 +68,7 @@ impl Events {
             quiet: Quiet::default(),
         };
         events.show_reloads();
+        events.show_invalidations();
         events
     }
 
@@ -119,6 +120,8 @@ impl Events {
             viewer_bytes: Count(self.families.viewer_bytes.get_or_create_owned(&names)),
             coalesced: Count(self.families.coalesced.get_or_create_owned(&names)),
             origin_first_byte: self.families.first_byte.get_or_create_owned(&origin),
+            origin_wait: self.families.origin_wait.get_or_create_owned(&names),
+            viewer_head: self.families.viewer_head.get_or_create_owned(&names),
         }
     }
 
@@ -131,6 +134,8 @@ impl Events {
             }
             self.families.viewer_bytes.remove(gone);
             self.families.coalesced.remove(gone);
+            self.families.origin_wait.remove(gone);
+            self.families.viewer_head.remove(gone);
         }
         for gone in shown.origins.difference(&now.origins) {
             self.families.first_byte.remove(&OriginLabels {

@@ -6,9 +6,9 @@ use std::fmt::Write as _;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use smallvec::SmallVec;
 
-use super::{Rules, WhyNot, control::Control, reuse::Standing, storable};
+use super::{Key, Rules, WhyNot, control::Control, reuse::Standing, storable};
 use crate::{
-    fields::{date, forwarded, hop},
+    fields::{date, forwarded, hop, tags},
     time::Timestamp,
 };
 
@@ -197,6 +197,26 @@ impl Report {
     }
 }
 
+/// Adds `key` to what the last `Cache-Status` says, which is ours (RFC 9211 §2.8: "key").
+///
+/// For authorised requests only: it tells strangers what they share an answer with
+/// (RFC 9211 §6).
+pub fn tell_key(headers: &mut HeaderMap, key: Key) {
+    let mut lines: SmallVec<[HeaderValue; 2]> =
+        headers.get_all(CACHE_STATUS).iter().cloned().collect();
+    let Some(ours) = lines.last_mut() else { return };
+    let mut text = ours.as_bytes().to_vec();
+    text.extend_from_slice(format!("; key=\"{key}\"").as_bytes());
+    let Ok(told) = HeaderValue::from_bytes(&text) else {
+        return;
+    };
+    *ours = told;
+    headers.remove(CACHE_STATUS);
+    for line in lines {
+        headers.append(CACHE_STATUS, line);
+    }
+}
+
 /// A number as a field value, with one allocation.
 fn number(number: u32) -> HeaderValue {
     let mut text = Line::default();
@@ -228,6 +248,7 @@ pub fn interim(headers: &HeaderMap) -> HeaderMap {
     let mut headers = end_to_end(headers.clone(), http::Version::HTTP_11);
     headers.remove(header::CONTENT_LENGTH);
     headers.remove(header::TRAILER);
+    tags::strip(&mut headers);
     headers
 }
 
@@ -241,11 +262,12 @@ pub fn kept_back(headers: &HeaderMap, rules: &Rules) -> HeaderMap {
             kept_back.append(name, value.clone());
         }
     }
+    tags::strip(&mut kept_back);
     kept_back
 }
 
 /// The fields of a response as they are stored: without what a qualified directive keeps
-/// out, without its age, which is counted on, and with a `Date`.
+/// out, without its age, which is counted on, without its tags, and with a `Date`.
 ///
 /// "A recipient with a clock that receives a response message without a Date header field
 /// MUST record the time it was received and append a corresponding Date header field to the
@@ -259,6 +281,7 @@ pub fn as_stored(headers: &HeaderMap, rules: &Rules, received: Timestamp) -> Hea
     stored.remove(header::AGE);
     // Trailers are not stored (RFC 9110 §6.5.1).
     stored.remove(header::TRAILER);
+    tags::strip(&mut stored);
     stored.entry(header::DATE).or_insert_with(|| {
         HeaderValue::from_bytes(&date::format(received))
             .unwrap_or_else(|_| HeaderValue::from_static("0"))
@@ -336,6 +359,21 @@ mod tests {
     }
 
     #[test]
+    fn the_key_is_told_in_our_own_line() {
+        let mut headers = fields(&[
+            ("cache-status", "theirs; hit"),
+            ("cache-status", "warmfront; hit"),
+        ]);
+        tell_key(&mut headers, Key(0xa));
+        let seen: Vec<_> = headers.get_all(CACHE_STATUS).iter().collect();
+        assert_eq!(seen[0], "theirs; hit");
+        assert_eq!(
+            seen[1],
+            "warmfront; hit; key=\"0000000000000000000000000000000a\""
+        );
+    }
+
+    #[test]
     fn errors_are_errors_whoever_answered() {
         assert_eq!(
             Outcome::Hit.with_status(StatusCode::NOT_FOUND),
@@ -359,6 +397,17 @@ mod tests {
             (&kept_back["set-cookie"], kept_back.len()),
             (&headers["set-cookie"], 2)
         );
+    }
+
+    #[test]
+    fn tags_are_never_for_viewers() {
+        let control = ("cache-control", "max-age=9, private=\"cache-tag\"");
+        let tags = ["cache-tag", "surrogate-key", "cache-groups"].map(|name| (name, "\"a\""));
+        let headers = fields(&[&tags[..], &[control]].concat());
+        assert!(kept_back(&headers, &rules()).is_empty());
+        let count = |headers: HeaderMap| (headers.len(), headers.contains_key("cache-control"));
+        assert_eq!(count(as_stored(&headers, &rules(), NOW)), (2, true));
+        assert_eq!(count(interim(&headers)), (2, true));
     }
 
     #[test]

@@ -17,6 +17,8 @@ use crate::fields::{cookie, encoding::Codings, forwarded, hop, query};
 pub enum Purpose {
     /// For an answer that may be stored: whole, and free of the viewer's conditions.
     Fill,
+    /// For a part that may be stored: as for the whole, but range and conditions go along.
+    Part,
     /// For this viewer alone: its conditions and ranges go along.
     Pass,
     /// To change protocols: `Upgrade` goes along too.
@@ -52,8 +54,9 @@ pub const SPOOFABLE: &[&str] = &[
     "x-rewrite-url",
 ];
 
-/// Fields of responses, meaningless or misleading in a request; never passed.
-pub const RESPONSE_ONLY: &[&str] = &[
+/// Fields that never pass, named or not: those of responses, meaningless or misleading in a
+/// request, and the one that carries a secret of ours.
+pub const NEVER_PASSED: &[&str] = &[
     "age",
     "cache-groups",
     "cache-status",
@@ -62,6 +65,7 @@ pub const RESPONSE_ONLY: &[&str] = &[
     "surrogate-control",
     "surrogate-key",
     "warmfront-cache-control",
+    "warmfront-debug",
     "x-cache",
 ];
 
@@ -83,7 +87,11 @@ pub fn request(
 ) -> Result<Outgoing, InvalidUri> {
     let mut headers = HeaderMap::with_capacity(ask.headers.len() + target.headers.len() + 8);
     for (name, value) in &ask.headers {
-        let dropped = purpose == Purpose::Fill && (selects(name) || directs(name, rules));
+        let dropped = match purpose {
+            Purpose::Fill => selects(name) || directs(name, rules),
+            Purpose::Part => *name == header::ACCEPT_ENCODING || directs(name, rules),
+            Purpose::Pass | Purpose::Upgrade => false,
+        };
         if passes(name, rules) && !replaced(name) && !dropped {
             headers.append(name, value.clone());
         }
@@ -103,7 +111,8 @@ pub fn request(
         headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
         headers.insert(header::UPGRADE, protocol);
     }
-    if purpose == Purpose::Fill && ask.headers.contains_key(header::ACCEPT_ENCODING) {
+    let stored = matches!(purpose, Purpose::Fill | Purpose::Part);
+    if stored && ask.headers.contains_key(header::ACCEPT_ENCODING) {
         let codings = Codings::parse(ask.headers.get_all(header::ACCEPT_ENCODING)).normalised();
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(codings));
     }
@@ -142,7 +151,7 @@ pub fn passes(name: &HeaderName, rules: &Rules) -> bool {
         return true;
     }
     let text = name.as_str();
-    if RESPONSE_ONLY.contains(&text) {
+    if NEVER_PASSED.contains(&text) {
         return false;
     }
     // A body's own fields, and those handled by keys of their own, are no choice.

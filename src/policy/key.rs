@@ -199,7 +199,8 @@ impl KeySpec {
         }
     }
 
-    fn visit_query(&self, query: &str, each: &mut impl FnMut(Part, &[u8])) {
+    /// Hands the kept pieces of `query` to `each`, canonical and in their fixed order.
+    pub(super) fn visit_query(&self, query: &str, each: &mut impl FnMut(Part, &[u8])) {
         if self.query == Selection::None {
             return;
         }

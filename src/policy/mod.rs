@@ -13,6 +13,7 @@
 //! | how long is it fresh, and usable when stale? | `lifetime` | RFC 9111 §4.2.1, RFC 5861 |
 //! | how old is it? | `age` | RFC 9111 §4.2.3 |
 //! | what can it be invalidated by? | `marks` | RFC 9111 §4.4, RFC 9875 |
+//! | what is an invalidation about? | `selector` | CloudFront invalidation paths |
 //! | which other queries does it answer? | `search` | draft-ietf-httpbis-no-vary-search |
 //! | which stored variant answers? | `variant` | RFC 9111 §4.1 |
 //! | may it be used now, or shared now? | `reuse` | RFC 9111 §4 |
@@ -20,6 +21,7 @@
 //! | the origin answered, or did not: what now? | `settle` | RFC 9111 §4.2.4, §4.3.3 |
 //! | does the viewer's own condition hold? | `precondition` | RFC 9110 §13 |
 //! | which bytes of it does the viewer want? | `slice` | RFC 9110 §14 |
+//! | what is kept of a part, and what does it answer? | `partial` | RFC 9111 §3.3, §3.4 |
 //! | what goes to the origin? | `forward` | CloudFront origin request policy |
 //! | try again? | `failover` | CloudFront origin timeouts |
 //! | how is a failure told? | `answer` | RFC 9110 §15.6 |
@@ -43,10 +45,12 @@ pub mod intent;
 pub mod key;
 pub mod lifetime;
 pub mod marks;
+pub mod partial;
 pub mod pattern;
 pub mod precondition;
 pub mod reuse;
 pub mod search;
+pub mod selector;
 pub mod settle;
 pub mod slice;
 pub mod storable;

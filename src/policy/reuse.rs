@@ -38,13 +38,15 @@ pub enum WhyValidate {
     NoCache,
     /// The viewer's honoured directives ask for it.
     Request,
+    /// It was invalidated, softly.
+    Invalidated,
 }
 
 impl WhyValidate {
     /// The reason in RFC 9211's terms.
     pub const fn forward(self) -> &'static str {
         match self {
-            Self::Stale | Self::NoCache => "stale",
+            Self::Stale | Self::NoCache | Self::Invalidated => "stale",
             Self::Request => "request",
         }
     }
@@ -81,6 +83,27 @@ pub fn reuse(meta: &Meta, ask: &Ask, rules: &Rules, now: Timestamp) -> Reuse {
         return Reuse::ServeAndRefresh(standing);
     }
     Reuse::Validate(WhyValidate::Stale)
+}
+
+/// What becomes of `decided` for a stored response that was invalidated softly: it counts as
+/// stale, and may serve while it is revalidated for as long as it could without that.
+///
+/// Not what must not serve stale: "must-revalidate ... once the response has become stale, a
+/// cache MUST NOT reuse that response" (RFC 9111 §5.2.2.2); nor beyond its own time, even to
+/// a viewer that takes anything stale.
+pub fn softened(decided: Reuse, meta: &Meta) -> Reuse {
+    let standing = match decided {
+        Reuse::Serve(standing) | Reuse::ServeAndRefresh(standing) => standing,
+        Reuse::Validate(why) => return Reuse::Validate(why),
+    };
+    let within = -standing.ttl < i64::from(meta.lifetime.while_revalidate);
+    if meta.strict || standing.ttl <= 0 && !within {
+        return Reuse::Validate(WhyValidate::Invalidated);
+    }
+    Reuse::ServeAndRefresh(Standing {
+        ttl: standing.ttl.min(0),
+        ..standing
+    })
 }
 
 /// What the viewer's own directives decide, where they do (RFC 9111 §5.2.1, §5.4).
@@ -222,6 +245,26 @@ mod tests {
         check("max-age=60", "max-stale", 9_999, "serve");
         check("max-age=60, must-revalidate", "max-stale", 61, "stale");
         check("s-maxage=60", "max-stale", 61, "stale");
+    }
+
+    #[test]
+    fn softly_invalidated_is_stale_and_serves_as_long_as_it_could_without() {
+        let softened_at = |control, after| softened(at(control, after), &meta(control));
+        let served = |age, ttl| Reuse::ServeAndRefresh(Standing { age, ttl });
+        assert_eq!(softened_at("max-age=60", 59), served(59, 0));
+        let stale = Reuse::Validate(WhyValidate::Stale);
+        assert_eq!(softened_at("max-age=60", 60), stale);
+        let control = "max-age=60, stale-while-revalidate=10";
+        assert_eq!(softened_at(control, 69), served(69, -9));
+        assert_eq!(softened_at(control, 70), stale);
+        let invalidated = Reuse::Validate(WhyValidate::Invalidated);
+        assert_eq!(softened_at("max-age=60, must-revalidate", 1), invalidated);
+        assert_eq!(softened_at("s-maxage=60", 1), invalidated);
+        let no_cache = Reuse::Validate(WhyValidate::NoCache);
+        assert_eq!(softened_at("max-age=60, no-cache", 1), no_cache);
+        // `max-stale` lets no viewer have what was invalidated and is past its time.
+        let tolerated = Reuse::Serve(Standing { age: 70, ttl: -10 });
+        assert_eq!(softened(tolerated, &meta("max-age=60")), invalidated);
     }
 
     #[test]

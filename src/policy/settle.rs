@@ -94,7 +94,8 @@ pub fn answered(
                 return Settled::AskAnew;
             }
             let merged = validate::merged(stored.headers, headers);
-            let meta = meta(ask, rules, stored.meta.status, &merged, times);
+            let head = (stored.meta.status, &merged);
+            let meta = renewed(ask, rules, &stored.meta.marks, head, times);
             return Settled::Refresh(merged, meta);
         }
         // "if a cache receives a 5xx (Server Error) response while attempting to validate a
@@ -129,6 +130,20 @@ fn stale_if_error(meta: &Meta, now: Timestamp) -> Option<Standing> {
     (within && meta.lifetime.if_error > 0).then_some(standing)
 }
 
+/// What would be remembered of a response that a stored one with the marks `old` has become
+/// by another answer of the origin, or why it is no longer stored. It keeps the tags that are
+/// not among its fields, since those are not stored.
+pub fn renewed(
+    ask: &Ask,
+    rules: &Rules,
+    old: &Marks,
+    (status, merged): (StatusCode, &HeaderMap),
+    times: Times,
+) -> Result<Meta, WhyNot> {
+    let marks = old.refreshed(ask, rules, merged);
+    remembered(ask, rules, (status, merged), times, marks)
+}
+
 /// What would be remembered of the response, or why it is not stored.
 pub fn meta(
     ask: &Ask,
@@ -136,6 +151,17 @@ pub fn meta(
     status: StatusCode,
     headers: &HeaderMap,
     times: Times,
+) -> Result<Meta, WhyNot> {
+    let marks = Marks::of(ask, rules, headers);
+    remembered(ask, rules, (status, headers), times, marks)
+}
+
+fn remembered(
+    ask: &Ask,
+    rules: &Rules,
+    (status, headers): (StatusCode, &HeaderMap),
+    times: Times,
+    marks: Result<Marks, WhyNot>,
 ) -> Result<Meta, WhyNot> {
     let control = Control::of(headers, rules);
     let directives = &control.directives;
@@ -172,7 +198,7 @@ pub fn meta(
         strict,
         varying,
         search: Search::of(ask, rules, headers),
-        marks: Marks::of(ask, rules, headers),
+        marks: marks?,
         born: times.born,
     })
 }

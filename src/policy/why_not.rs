@@ -21,6 +21,8 @@ pub enum WhyNot {
     VaryRefused,
     /// Its status is partial, or not final.
     Status,
+    /// It answers a request for a part, and is none that could be kept.
+    Partial,
     /// Its status asks for credentials.
     AsksForCredentials,
     /// `must-understand` with a status we do not.
@@ -39,6 +41,8 @@ pub enum WhyNot {
     Invalidated,
     /// Its key has as many variants as one may have.
     TooManyVariants,
+    /// It has more tags than are kept: to keep some would lose others.
+    TooManyTags,
 }
 
 impl WhyNot {
@@ -54,6 +58,7 @@ impl WhyNot {
             Self::VaryStar => "vary-star",
             Self::VaryRefused => "vary-refused",
             Self::Status => "status",
+            Self::Partial => "partial",
             Self::AsksForCredentials => "asks-for-credentials",
             Self::NotUnderstood => "must-understand",
             Self::NoLifetime => "no-lifetime",
@@ -63,6 +68,7 @@ impl WhyNot {
             Self::NoRoom => "no-room",
             Self::Invalidated => "invalidated",
             Self::TooManyVariants => "too-many-variants",
+            Self::TooManyTags => "too-many-tags",
         }
     }
 
@@ -78,6 +84,7 @@ impl WhyNot {
             Self::VaryStar => "RFC 9111 §4.1: \"*\" always fails to match",
             Self::VaryRefused => "vary = \"refuse\": it varies by a field outside the key",
             Self::Status => "RFC 9111 §3: \"the response status code is final\", and complete",
+            Self::Partial => "RFC 9111 §3.3: a part is kept with its place in the whole, or not",
             Self::AsksForCredentials => "an answer that asks for credentials is never shared",
             Self::NotUnderstood => "RFC 9111 §5.2.2.3: must-understand, and the status is unknown",
             Self::NoLifetime => "RFC 9111 §3: no explicit lifetime, and ttl.default is 0s",
@@ -87,6 +94,7 @@ impl WhyNot {
             Self::NoRoom => "cache.memory is full",
             Self::Invalidated => "it was invalidated while it was read",
             Self::TooManyVariants => "one key has at most 64 variants",
+            Self::TooManyTags => "a response has at most 1,000 tags, of 64 KiB in all",
         }
     }
 

@@ -2,7 +2,8 @@
 
 use std::{pin::Pin, sync::Arc};
 
-use http::{HeaderMap, Request, Response, Uri};
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response, StatusCode, Uri};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use tokio::sync::oneshot;
@@ -10,6 +11,7 @@ use tokio::sync::oneshot;
 use super::{
     Interims, ReplyBody, Way,
     led::{self, Led, Passing, passing_on},
+    partial::{self, Rest},
     synth,
 };
 use crate::{
@@ -20,6 +22,8 @@ use crate::{
         deliver::{self, CacheStatus},
         failover::Blame,
         forward::{self, Outgoing, Purpose},
+        marks::Mode,
+        partial::{Kept, Part, rest},
         reuse::{self, Standing},
         settle::{self, Settled, Stored, Times},
         validate,
@@ -42,6 +46,29 @@ pub enum Arrival {
     Failed(Failure),
 }
 
+/// What a body that is read must come to.
+#[derive(Default)]
+struct Whole {
+    /// What comes before it.
+    start: Bytes,
+    /// How many bytes the two must have; `None` where the framing alone says so.
+    bytes: Option<u64>,
+    /// Whether that was promised to whoever reads it, so that it may not end otherwise.
+    promised: bool,
+}
+
+impl Whole {
+    /// What `part`, if there is one, and its rest must come to.
+    fn of(part: Option<&Object>) -> Self {
+        let place = part.and_then(|part| Part::of(&part.head.to_map()));
+        Self {
+            start: part.map(|part| part.body.clone()).unwrap_or_default(),
+            bytes: place.map(Part::complete),
+            promised: place.is_some(),
+        }
+    }
+}
+
 /// One fetch of one key.
 pub(super) struct Errand {
     way: Arc<Way>,
@@ -51,6 +78,8 @@ pub(super) struct Errand {
     fwd: &'static str,
     /// What is validated or replaced.
     stale: Option<Arc<Object>>,
+    /// What is only asked to be completed; nothing is stale then.
+    part: Option<Arc<Object>>,
     /// Where the interim responses to the first attempt go: they announce the same again.
     interims: Option<Interims>,
 }
@@ -68,6 +97,7 @@ impl Errand {
             flight,
             fwd,
             stale,
+            part: None,
             interims: None,
         }
     }
@@ -75,8 +105,13 @@ impl Errand {
     /// Runs it in a task of its own and answers the viewer with what it brings. Dropping
     /// the future leaves the task alone.
     pub(super) async fn lead(mut self, lease: Option<Lease<Arrival>>) -> Response<ReplyBody> {
-        let (way, fwd) = (self.way.clone(), self.fwd);
+        let way = self.way.clone();
         self.interims = way.interims.clone();
+        if self.stale.is_none() {
+            self.part = way.part_to_complete();
+        }
+        // "The cache was able to use part of a stored response" (RFC 9211 §2.2: partial).
+        let fwd = self.part.as_ref().map_or(self.fwd, |_| "partial");
         let (report, led) = oneshot::channel();
         tokio::spawn(self.run(lease, Some(report)));
         match led.await {
@@ -103,10 +138,15 @@ impl Errand {
     /// Asks once; another errand when the answer was about something else.
     async fn attempt(mut self, told: &mut Told) -> Option<Self> {
         let edge = self.way.edge.clone();
+        // As long as it lives, what is invalidated from now on is remembered for the answer.
+        let birth = edge.ledger.birth();
+        // What was invalidated since it was found is no validator either.
+        let gone = |stale: &Object| edge.judged(stale, birth.born()) == Some(Mode::Hard);
+        self.stale = self.stale.filter(|stale| !gone(stale));
         // What the origin is about to be asked with, and what would be validated.
         let stored = self.stale.as_ref().map(|stale| stale.head.to_map());
-        let (asked, born) = (edge.clock.now(), edge.ledger.head());
-        let Some(mut request) = request(&self.way, stored.as_ref()) else {
+        let (asked, born) = (edge.clock.now(), birth.born());
+        let Some(mut request) = request(&self.way, stored.as_ref(), self.part.as_deref()) else {
             told.failed(UNSENDABLE);
             return None;
         };
@@ -132,7 +172,7 @@ impl Errand {
     /// What may stand in for a failing origin: not what was invalidated meanwhile.
     fn standing_in(&self) -> Option<&Arc<Object>> {
         let stale = self.stale.as_ref();
-        stale.filter(|stale| !self.way.edge.covers(&stale.meta))
+        stale.filter(|stale| !self.way.edge.ended(stale))
     }
 
     fn failed(self, error: &FetchError, times: Times, told: &mut Told) {
@@ -153,31 +193,47 @@ impl Errand {
     ) -> Option<Self> {
         let (way, status) = (&*self.way, fetched.head.status);
         let meters = &way.site.meters;
-        meters
-            .origin_first_byte(way.route.behaviour().index)
-            .observe(fetched.timings.first_byte);
+        meters.origin_took(way.route.behaviour().index, fetched.timings.first_byte);
         let headers = deliver::end_to_end(fetched.head.headers, fetched.head.version);
+        if let Some(part) = &self.part {
+            let answer = (status, &headers);
+            match partial::completed(way, part, answer, &fetched.body, times) {
+                Rest::Fits(meta, whole) => {
+                    let answer = (status, &whole);
+                    self.fill(*meta, answer, fetched.body, told).await;
+                    return None;
+                }
+                Rest::Anew => {
+                    way.forget_part(part);
+                    return Some(Self { part: None, ..self });
+                }
+                Rest::Other => way.outdate_part(status, &headers),
+            }
+        }
+        // What was invalidated meanwhile is no stand-in for an error.
+        let stands = !status.is_server_error() || self.standing_in().is_some();
         let old = self.stale.as_ref().zip(stored.as_ref());
-        let old = old.map(|(stale, headers)| Stored {
+        let old = old.filter(|_| stands).map(|(stale, headers)| Stored {
             meta: &stale.meta,
             headers,
         });
         let settled = settle::answered(&way.ask, way.rules(), old, (status, &headers), times);
         let settled = match settled {
-            Settled::Store(meta) => match self.may_keep(&fetched.body) {
+            Settled::Store(meta) => match self.may_keep(&meta, &fetched.body) {
                 Ok(()) => Settled::Store(meta),
                 Err(why) => Settled::PassOn(why),
             },
             settled => settled,
         };
         match (settled, self.stale.clone()) {
-            (Settled::Store(meta), _) => self.fill(meta, &headers, fetched.body, told).await,
+            (Settled::Store(meta), _) => {
+                self.fill(meta, (status, &headers), fetched.body, told)
+                    .await;
+            }
             (Settled::Refresh(headers, meta), Some(stale)) => {
                 self.refreshed(stale, headers, meta, times, told);
             }
-            (Settled::ServeStale(standing), Some(stale)) if !way.edge.covers(&stale.meta) => {
-                told.stale(stale, standing);
-            }
+            (Settled::ServeStale(standing), Some(stale)) => told.stale(stale, standing),
             (Settled::PassOn(why), stale) => {
                 way.edge.events.not_stored(why.as_str());
                 if !status.is_server_error() {
@@ -215,8 +271,11 @@ impl Errand {
         None
     }
 
-    /// Whether a body may be kept, as far as its head tells.
-    fn may_keep(&self, body: &Received) -> Result<(), WhyNot> {
+    /// Whether an answer may be kept, as far as its head tells.
+    pub(super) fn may_keep(&self, meta: &Meta, body: &Received) -> Result<(), WhyNot> {
+        if self.way.edge.covers(meta) {
+            return Err(WhyNot::Invalidated);
+        }
         if !body.framed() {
             return Err(WhyNot::Unframed);
         }
@@ -228,7 +287,15 @@ impl Errand {
     }
 
     /// Reads the body for the viewer, for those who come meanwhile, and for the store.
-    async fn fill(&self, meta: Meta, headers: &HeaderMap, body: Received, told: &mut Told) {
+    ///
+    /// It is what the origin answered with `status`, after the part that this completes.
+    async fn fill(
+        &self,
+        meta: Meta,
+        (status, headers): (StatusCode, &HeaderMap),
+        body: Received,
+        told: &mut Told,
+    ) {
         let (edge, way) = (&self.way.edge, &*self.way);
         let shareable = reuse::shared(&meta, &way.ask, way.rules(), edge.clock.now());
         let (fill, writer, kept_back) = self.open(meta, headers);
@@ -241,9 +308,15 @@ impl Errand {
             edge.flights.mark_unshared(self.flight, edge.clock.now());
         }
         if let Some(reader) = reader {
-            told.report(Led::Filling(reader, kept_back));
+            told.report(Led::Filling {
+                reader,
+                kept_back,
+                status,
+            });
         }
-        self.pour(body, &fill, writer).await;
+        let part = self.part.as_deref();
+        let part = part.filter(|_| status == StatusCode::PARTIAL_CONTENT);
+        self.pour(body, Whole::of(part), &fill, writer).await;
         // Only now the flight ends: whoever looks next finds what was kept.
         told.land();
     }
@@ -258,24 +331,41 @@ impl Errand {
     }
 
     /// Reads `body` to its end, and keeps the answer if it may be.
-    async fn pour(&self, body: Received, fill: &Fill, writer: Writer) {
+    async fn pour(&self, body: Received, whole: Whole, fill: &Fill, writer: Writer) {
         let edge = &self.way.edge;
-        if let Some(parts) = read(&self.way, body, writer).await {
-            if edge.covers(fill.meta()) {
-                return edge.events.not_stored(WhyNot::Invalidated.as_str());
+        let Some(bytes) = read(&self.way, whole.start, body, &writer).await else {
+            return;
+        };
+        let wrong = whole.bytes.is_some_and(|whole| whole != bytes);
+        if wrong {
+            edge.events.not_stored(WhyNot::Partial.as_str());
+            // What was promised breaks off; what the origin said itself ends as it came.
+            if !whole.promised {
+                writer.finish();
             }
-            let head = (fill.meta().clone(), fill.headers());
-            let key = self.store_key(fill.meta());
-            let kept = edge.store.keep(key, head, &parts, edge.clock.now());
-            if let Err(unkept) = kept {
-                edge.events.not_stored(why_unkept(unkept).as_str());
-            }
+            return;
+        }
+        let Some(parts) = writer.finish() else {
+            return;
+        };
+        if edge.covers(fill.meta()) {
+            return edge.events.not_stored(WhyNot::Invalidated.as_str());
+        }
+        let head = (fill.meta().clone(), fill.headers());
+        let key = self.store_key(fill.meta());
+        let kept = edge.store.keep(key, head, &parts, edge.clock.now());
+        match (kept, &self.part) {
+            (Ok(_), Some(part)) => self.way.forget_part(part),
+            (Ok(_), None) => {}
+            (Err(unkept), _) => edge.events.not_stored(why_unkept(unkept).as_str()),
         }
     }
 
     /// Where an answer is stored: where the next who asks will look for it.
     fn store_key(&self, meta: &Meta) -> Key {
-        if self.way.rules().no_vary_search {
+        if meta.status == StatusCode::PARTIAL_CONTENT {
+            self.way.part_key()
+        } else if self.way.rules().no_vary_search {
             self.way.stored_under(meta.search.as_deref())
         } else {
             self.key
@@ -285,21 +375,24 @@ impl Errand {
     /// Answers the viewer with what was fetched for it, and stores that beside.
     pub(super) fn beside(
         self,
-        meta: Meta,
-        headers: HeaderMap,
+        kept: Kept,
+        (status, headers): (StatusCode, HeaderMap),
         body: Received,
         said: CacheStatus,
     ) -> Response<ReplyBody> {
         let way = self.way.clone();
-        let status = meta.status;
-        if self.may_keep(&body).is_err() {
+        if self.may_keep(&kept.meta, &body).is_err() {
             let body = ReplyBody::passing(body, way.meter());
             return passing_on(&way, status, headers, body, said);
         }
-        let (fill, writer, _) = self.open(meta, &headers);
+        let (fill, writer, _) = self.open(kept.meta, &kept.headers);
         // A fill just opened has its first byte still before it.
         let reader = fill.reader();
-        tokio::spawn(async move { self.pour(body, &fill, writer).await });
+        let whole = Whole {
+            bytes: kept.bytes,
+            ..Whole::default()
+        };
+        tokio::spawn(async move { self.pour(body, whole, &fill, writer).await });
         let body = match reader {
             Some(reader) => ReplyBody::filling(reader, way.meter()),
             None => ReplyBody::empty(way.meter()),
@@ -323,6 +416,9 @@ impl Errand {
         let (edge, way) = (&self.way.edge, &*self.way);
         let headers = deliver::as_stored(&headers, way.rules(), times.received);
         let kept = meta.and_then(|meta| {
+            if edge.covers(&meta) {
+                return Err(WhyNot::Invalidated);
+            }
             let shareable = reuse::shared(&meta, &way.ask, way.rules(), times.received);
             let key = self.store_key(&meta);
             let head = (meta, &headers);
@@ -342,7 +438,10 @@ impl Errand {
             }
             Err(why) => {
                 edge.events.not_stored(why.as_str());
-                edge.store.forget(self.key, &stale);
+                // What was invalidated softly meanwhile goes on serving until it is confirmed.
+                if why != WhyNot::Invalidated {
+                    edge.store.forget(self.key, &stale);
+                }
                 told.announce(Arrival::Unshareable);
                 told.report(Led::Once(headers, stale, why));
             }
@@ -400,12 +499,17 @@ impl Told {
     }
 }
 
-/// The request to the origin, with the conditions that validate `stored`.
-fn request(way: &Way, stored: Option<&HeaderMap>) -> Option<Request<Sent>> {
+/// The request to the origin, with the conditions that validate `stored`, or those
+/// that ask for the rest of `part`.
+fn request(way: &Way, stored: Option<&HeaderMap>, part: Option<&Object>) -> Option<Request<Sent>> {
     let target = &way.route.behaviour().origin.target;
     let mut outgoing = forward::request(&way.ask, way.rules(), target, Purpose::Fill).ok()?;
     if let Some(stored) = stored {
         outgoing.headers.extend(validate::conditions(stored));
+    }
+    // That it is fresh enough was seen when it was found.
+    if let Some(rest) = part.and_then(|part| rest(&part.head.to_map(), true)) {
+        outgoing.headers.extend(rest);
     }
     Some(outgoing_request(outgoing, Sent::empty()))
 }
@@ -430,9 +534,11 @@ pub(super) fn log_failure(way: &Way, error: &FetchError) {
         .origin_failed(&origin.id, error.failure(), error, way.edge.clock.now());
 }
 
-/// Reads `body` to its end; the parts of it when it may be kept. Trailers are not kept,
+/// Reads `start` and `body` to their end; how many bytes they had. Trailers are not kept,
 /// and not needed: "a recipient MAY ... discard" them (RFC 9110 §6.5.1).
-async fn read(way: &Way, mut body: Received, writer: Writer) -> Option<Vec<bytes::Bytes>> {
+async fn read(way: &Way, start: Bytes, mut body: Received, writer: &Writer) -> Option<u64> {
+    let mut bytes = start.len() as u64;
+    writer.push(start).await.ok()?;
     let mut body = Pin::new(&mut body);
     while let Some(frame) = body.frame().await {
         match frame {
@@ -440,6 +546,7 @@ async fn read(way: &Way, mut body: Received, writer: Writer) -> Option<Vec<bytes
                 let Ok(chunk) = frame.into_data() else {
                     continue;
                 };
+                bytes += chunk.len() as u64;
                 writer.push(chunk).await.ok()?;
             }
             Err(error) => {
@@ -448,5 +555,5 @@ async fn read(way: &Way, mut body: Received, writer: Writer) -> Option<Vec<bytes
             }
         }
     }
-    writer.finish()
+    Some(bytes)
 }

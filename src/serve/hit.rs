@@ -24,6 +24,7 @@ pub(super) fn hit(
     way.count(if standing.ttl > 0 {
         CacheResult::Hit
     } else {
+        // Its viewer said that it takes what is stale.
         CacheResult::Stale
     });
     reported(
@@ -36,6 +37,16 @@ pub(super) fn hit(
             request_id,
         },
     )
+}
+
+/// Answers from `object`, which is stale or softly invalidated, while it is refreshed.
+pub(super) fn stale(way: &Way, object: &Object, standing: Standing) -> Response<ReplyBody> {
+    way.count(CacheResult::Stale);
+    let status = CacheStatus {
+        detail: object.is_softened().then_some("invalidated"),
+        ..CacheStatus::hit(standing)
+    };
+    stored(way, object, standing.age, Outcome::Hit, status)
 }
 
 /// Answers from `object` whatever led to it, and says so.
@@ -97,7 +108,8 @@ fn reported(way: &Way, object: &Object, report: Report) -> Response<ReplyBody> {
     part::cut(way, object, &slice, answer)
 }
 
-fn validators(object: &Object) -> Validators<'_> {
+/// The validators of `object`.
+pub(super) fn validators(object: &Object) -> Validators<'_> {
     let of = |name| object.head.get(name);
     Validators {
         tag: of(&http::header::ETAG),

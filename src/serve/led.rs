@@ -6,6 +6,7 @@ use http::{HeaderMap, Response, StatusCode};
 
 use super::{ReplyBody, Way, hit, synth};
 use crate::{
+    fields::tags,
     observe::CacheResult,
     origin::Received,
     policy::{
@@ -19,7 +20,12 @@ use crate::{
 /// What an errand brings to the viewer that sent it.
 pub(super) enum Led {
     /// An answer that is being stored, and the fields of it that are not.
-    Filling(Reader, HeaderMap),
+    Filling {
+        reader: Reader,
+        kept_back: HeaderMap,
+        /// What the origin answered with: 206 where it was asked for the rest of a part.
+        status: StatusCode,
+    },
     /// The stored answer, confirmed.
     Refreshed(Arc<Object>),
     /// The stored answer with new fields, confirmed but not kept.
@@ -44,14 +50,17 @@ pub(super) struct Passing {
 pub(super) fn answer(way: &Arc<Way>, fwd: &'static str, led: Led) -> Response<ReplyBody> {
     let now = way.edge.clock.now();
     match led {
-        Led::Filling(reader, kept_back) => {
+        Led::Filling {
+            reader,
+            kept_back,
+            status,
+        } => {
             way.count(CacheResult::Miss);
-            let meta = reader.fill().meta();
-            let ttl = Some(reuse::standing(meta, now).ttl);
+            let ttl = Some(reuse::standing(reader.fill().meta(), now).ttl);
             let status = CacheStatus {
                 stored: true,
                 ttl,
-                ..CacheStatus::forwarded(fwd, meta.status)
+                ..CacheStatus::forwarded(fwd, status)
             };
             let mut answer = filling(way, reader, Outcome::Miss, status);
             answer.headers_mut().extend(kept_back);
@@ -159,6 +168,7 @@ pub(super) fn passing_on(
 ) -> Response<ReplyBody> {
     let outcome = Outcome::Miss.with_status(status);
     let request_id = way.request_id.clone();
+    tags::strip(&mut headers);
     Report {
         outcome,
         status: said,

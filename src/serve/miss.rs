@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 use super::{
     ReplyBody, Way,
     errand::{Arrival, Errand},
-    hit, led, pass, synth,
+    hit, led, partial, pass, synth,
 };
 use crate::{
     flight::{Join, Landed},
@@ -16,7 +16,7 @@ use crate::{
     policy::{
         Key, Meta,
         deliver::{CacheStatus, Outcome},
-        marks,
+        marks::Marks,
         reuse::{self, Reuse},
         storable,
     },
@@ -29,6 +29,9 @@ const FOLLOWS_MAX: usize = 3;
 
 /// Answers a request for which the store holds `found`: nothing that serves.
 pub(super) async fn miss(way: Way, key: Key, mut found: Found) -> Response<ReplyBody> {
+    if let Some(answer) = partial::stored(&way) {
+        return answer;
+    }
     if reuse::only_if_cached(&way.ask, way.rules()) {
         return synth::not_cached(&way);
     }
@@ -124,13 +127,13 @@ pub(super) fn refresh(mut way: Way, key: Key, object: Arc<Object>) {
 }
 
 /// The flight of a request. Who asks after an invalidation flies apart from who asked before
-/// it. Those with credentials fly among themselves: their answers are seldom shareable, and
+/// it, as far as the request tells that it is about its answer. Those with credentials fly among themselves: their answers are seldom shareable, and
 /// that must not ground those without.
 fn flight(way: &Way, key: Key) -> Key {
     let newer = way
         .edge
         .ledger
-        .latest(|| marks::target(&way.ask, way.rules()));
+        .latest(|| Marks::asked(&way.ask, way.rules()));
     let key = key.among(u128::from(newer.0) << 64);
     if storable::credentialed(&way.ask, way.rules()) {
         key.among(CREDENTIALED)
@@ -145,13 +148,13 @@ const CREDENTIALED: u128 = 0x6372_6564_656e_7469_616c_6564_2121_2121;
 /// The flight of those who want what `way` wants and `arrival`, of the flight before, was not:
 /// another variant, or something newer than an invalidation.
 fn next(way: &Way, key: Key, before: Key, arrival: &Arrival) -> Key {
-    let meta = match arrival {
-        Arrival::Filling(fill) => fill.meta(),
-        Arrival::Stored(object) | Arrival::Stale(object) => &object.meta,
+    let (meta, ended) = match arrival {
+        Arrival::Filling(fill) => (fill.meta(), way.edge.covers(fill.meta())),
+        Arrival::Stored(object) | Arrival::Stale(object) => (&object.meta, way.edge.ended(object)),
         Arrival::Unshareable | Arrival::Failed(_) => return before,
     };
-    if way.edge.covers(meta) {
-        // By its target, as those who come now; or by a group, which nobody could know.
+    if ended {
+        // By what those who come now know too; or by a tag, which nobody could know.
         let now = flight(way, key);
         let head = u128::from(way.edge.ledger.head().0) << 64;
         return if now == before {
@@ -174,8 +177,7 @@ fn why(way: &Way, found: &Found) -> (&'static str, Option<Arc<Object>>) {
         Found::Nothing => ("uri-miss", None),
         Found::OtherVariants => ("vary-miss", None),
         Found::Object(object) => {
-            let reuse = reuse::reuse(&object.meta, &way.ask, way.rules(), way.edge.clock.now());
-            let fwd = match reuse {
+            let fwd = match way.reuse(object, way.edge.clock.now()) {
                 Reuse::Validate(why) => why.forward(),
                 Reuse::Serve(_) | Reuse::ServeAndRefresh(_) => "stale",
             };
@@ -189,7 +191,7 @@ fn fresh(way: &Way, found: &Found) -> Option<Response<ReplyBody>> {
     let Found::Object(object) = found else {
         return None;
     };
-    match reuse::reuse(&object.meta, &way.ask, way.rules(), way.edge.clock.now()) {
+    match way.reuse(object, way.edge.clock.now()) {
         Reuse::Serve(standing) => Some(hit::hit(way, way.request_id.clone(), object, standing)),
         Reuse::ServeAndRefresh(_) | Reuse::Validate(_) => None,
     }
@@ -213,25 +215,25 @@ fn follow(
     arrival: Arrival,
 ) -> Option<Response<ReplyBody>> {
     let now = way.edge.clock.now();
-    // Nobody who asked after an invalidation gets what was asked for before it.
     let shared = |meta: &Meta| {
         reuse::shared(meta, &way.ask, way.rules(), now)
             && way.same_search(key, meta.search.as_deref())
-            && !way.edge.covers(meta)
     };
     let collapsed = |meta: &Meta| CacheStatus {
         collapsed: true,
         ttl: Some(reuse::standing(meta, now).ttl),
         ..CacheStatus::forwarded(fwd, meta.status)
     };
+    // Nobody who asked after an invalidation gets what was asked for before it; those who
+    // asked before ask again too.
     match arrival {
-        Arrival::Filling(fill) if shared(fill.meta()) => {
+        Arrival::Filling(fill) if shared(fill.meta()) && !way.edge.covers(fill.meta()) => {
             let reader = fill.reader()?;
             way.count(CacheResult::Hit);
             let status = collapsed(fill.meta());
             Some(led::filling(way, reader, Outcome::Hit, status))
         }
-        Arrival::Stored(object) if shared(&object.meta) => {
+        Arrival::Stored(object) if shared(&object.meta) && !way.edge.ended(&object) => {
             way.count(CacheResult::Hit);
             let (age, status) = (
                 reuse::standing(&object.meta, now).age,
@@ -239,7 +241,7 @@ fn follow(
             );
             Some(hit::stored(way, &object, age, Outcome::Hit, status))
         }
-        Arrival::Stale(object) if !way.edge.covers(&object.meta) => {
+        Arrival::Stale(object) if !way.edge.ended(&object) => {
             let varying = object.meta.varying.as_ref();
             varying
                 .is_none_or(|varying| varying.matches(&way.ask, way.rules()))

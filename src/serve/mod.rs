@@ -8,6 +8,7 @@
 //! goes on, a passing one is cancelled.
 
 use std::{
+    cell::Cell,
     future::Future,
     net::SocketAddr,
     pin::Pin,
@@ -18,30 +19,33 @@ use std::{
 use arc_swap::ArcSwap;
 use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
+use tokio::time::Instant;
 
 use crate::{
     flight::Flights,
     ledger::Ledger,
-    observe::{CacheResult, Events, Meters},
+    observe::{CacheResult, Events, Histogram, Meters},
     origin::Origins,
     policy::{
         Ask, Key, Meta, Rules, Scheme, deliver,
         intent::{self, Intent},
-        marks::Sequence,
+        marks::{Mode, Sequence},
         reuse::{self, Reuse},
     },
     site::{Names, Route, Routed, Snapshot},
     store::{Found, Object, Store},
-    time::Clock,
+    time::{Clock, Timestamp},
 };
 
 mod ask;
+mod debug;
 mod errand;
 mod hit;
 mod interim;
 mod led;
 mod miss;
 mod part;
+mod partial;
 mod pass;
 mod reply;
 mod request_id;
@@ -92,9 +96,20 @@ pub struct Edge {
 }
 
 impl Edge {
-    /// Whether what was asked for as `meta` says was invalidated since.
+    /// Whether an answer about to be stored was invalidated since it was asked for, in
+    /// whatever way.
     fn covers(&self, meta: &Meta) -> bool {
-        self.ledger.covers(&meta.marks, meta.born)
+        self.ledger.covers(&meta.marks, meta.born).is_some()
+    }
+
+    /// What a stored answer is by all that was invalidated up to `head`.
+    fn judged(&self, object: &Object, head: Sequence) -> Option<Mode> {
+        object.judge(head, |marks, since| self.ledger.covers(marks, since))
+    }
+
+    /// Whether a stored answer was invalidated since it was asked for, in whatever way.
+    fn ended(&self, object: &Object) -> bool {
+        self.judged(object, self.ledger.head()).is_some()
     }
 }
 
@@ -128,24 +143,33 @@ impl Way {
         &self.route.behaviour().rules
     }
 
+    /// What the store has for this request; what was invalidated hard is as if it were not
+    /// there.
     fn find(&self, key: Key) -> Found {
         let head = self.edge.ledger.head();
-        self.edge.store.find(key, |object| {
+        let others = Cell::new(false);
+        let found = self.edge.store.find(key, |object| {
+            if self.edge.judged(object, head) == Some(Mode::Hard) {
+                return false;
+            }
             let varying = object.meta.varying.as_ref();
-            varying.is_none_or(|varying| varying.matches(&self.ask, self.rules()))
-                && self.is_current(object, head)
-        })
+            let ours = varying.is_none_or(|varying| varying.matches(&self.ask, self.rules()));
+            others.set(others.get() | !ours);
+            ours
+        });
+        match found {
+            Found::OtherVariants if !others.get() => Found::Nothing,
+            found => found,
+        }
     }
 
-    /// Whether no invalidation up to `head` covers `object`; one comparison when nothing
-    /// was invalidated since somebody last looked.
-    fn is_current(&self, object: &Object, head: Sequence) -> bool {
-        object.is_checked(head) || {
-            let current = !self.edge.covers(&object.meta);
-            if current {
-                object.check(head);
-            }
-            current
+    /// What to do with `object`, which [`Way::find`] found.
+    fn reuse(&self, object: &Object, now: Timestamp) -> Reuse {
+        let decided = reuse::reuse(&object.meta, &self.ask, self.rules(), now);
+        if object.is_softened() {
+            reuse::softened(decided, &object.meta)
+        } else {
+            decided
         }
     }
 
@@ -154,6 +178,17 @@ impl Way {
             .meters
             .requests(self.route.behaviour().index)
             .count(result);
+    }
+
+    /// Begins now.
+    fn wait(&self) -> Wait {
+        let behaviour = self.route.behaviour().index;
+        let clock = self.edge.clock;
+        Wait {
+            since: clock.instant(),
+            clock,
+            took: self.site.meters.behaviour(behaviour).viewer_head.clone(),
+        }
     }
 
     fn meter(&self) -> reply::Meter {
@@ -183,7 +218,7 @@ pub fn respond(edge: &Arc<Edge>, request: Request<Incoming>, mut viewer: Viewer)
         Routed::NoSuchHost => return synth::no_such_host(&site, &ask, request_id).into(),
         Routed::NoSuchPath => return synth::no_such_path(&site, &ask, request_id).into(),
     };
-    let mut way = Way {
+    let way = Way {
         edge: edge.clone(),
         site,
         route,
@@ -192,13 +227,27 @@ pub fn respond(edge: &Arc<Edge>, request: Request<Incoming>, mut viewer: Viewer)
         interims,
     };
     let key = match intent::intent(&way.ask, way.rules()) {
-        Intent::Cache(key) => way.looked_up(key),
-        Intent::Pass(why) => return Responding::later(pass::pass(way, body, upgrade, why)),
+        Intent::Cache(key) => key,
+        Intent::Pass(why) => {
+            let wait = way.wait();
+            return Responding::later(wait, pass::pass(way, body, upgrade, why));
+        }
         Intent::Refuse(why) => return synth::refused(&way, why).into(),
     };
+    let told = debug::is_asked(&way).then_some(key);
+    let answer = cached(way, key, now);
+    match told {
+        None => answer,
+        Some(key) => debug::telling(key, answer),
+    }
+}
+
+/// Answers a request for the cache, whose plain key is `key`.
+fn cached(mut way: Way, key: Key, now: Timestamp) -> Responding {
+    let key = way.looked_up(key);
     let found = way.find(key);
     if let Found::Object(object) = &found {
-        match reuse::reuse(&object.meta, &way.ask, way.rules(), now) {
+        match way.reuse(object, now) {
             Reuse::Serve(standing) => {
                 // Moved, since the first clone of a value allocates.
                 let nothing = HeaderValue::from_static("");
@@ -206,14 +255,29 @@ pub fn respond(edge: &Arc<Edge>, request: Request<Incoming>, mut viewer: Viewer)
                 return hit::hit(&way, request_id, object, standing).into();
             }
             Reuse::ServeAndRefresh(standing) => {
-                let answer = hit::hit(&way, way.request_id.clone(), object, standing);
+                let answer = hit::stale(&way, object, standing);
                 miss::refresh(way, key, object.clone());
                 return answer.into();
             }
             Reuse::Validate(_) => {}
         }
     }
-    Responding::later(miss::miss(way, key, found))
+    let wait = way.wait();
+    Responding::later(wait, miss::miss(way, key, found))
+}
+
+/// How long a viewer waits for an answer that is not at hand.
+struct Wait {
+    since: Instant,
+    clock: Clock,
+    took: Histogram,
+}
+
+impl Wait {
+    fn over(self) {
+        let now = self.clock.instant();
+        self.took.observe(now.saturating_duration_since(self.since));
+    }
 }
 
 /// An answer on its way: at hand for a hit, otherwise a future on the heap, so that a
@@ -226,8 +290,15 @@ pub enum Responding {
 }
 
 impl Responding {
-    fn later(answer: impl Future<Output = Response<ReplyBody>> + Send + 'static) -> Self {
-        Self::Later(Box::pin(answer))
+    fn later(
+        wait: Wait,
+        answer: impl Future<Output = Response<ReplyBody>> + Send + 'static,
+    ) -> Self {
+        Self::Later(Box::pin(async move {
+            let answer = answer.await;
+            wait.over();
+            answer
+        }))
     }
 }
 

@@ -11,19 +11,21 @@ use super::{
     ReplyBody, Way,
     errand::{Errand, log_failure, outgoing_request},
     led::{self, passing_on},
-    synth, tunnel,
+    partial, synth, tunnel,
 };
 use crate::{
     observe::CacheResult,
     origin::{Fetched, Sent},
     policy::{
-        Ask, Caching, Key, Meta,
+        self, Ask, Caching, Key, Meta,
         control::Control,
         deliver::{self, CacheStatus},
         failover::{Blame, Failure, Phase, Retry},
         forward::{self, Purpose},
         intent::{self, Intent, WhyPass},
-        marks::{self, Mark},
+        marks::{self, Mark, Mode},
+        partial::Kept,
+        selector::Selector,
         settle::{self, Settled, Times},
         unsafe_method, validate,
     },
@@ -70,7 +72,8 @@ pub(super) async fn pass(
     let mut later =
         for_later_reads(&way, status, &headers, times).filter(|(_, meta)| !way.edge.covers(meta));
     if unsafe_method::invalidates(&way.ask.method, status) {
-        let ended = way.edge.ledger.accept(ended(&way, &headers));
+        let ended = ended(&way, &headers).into_iter().map(Selector::Mark);
+        let ended = way.edge.ledger.accept(Mode::Hard, ended);
         // The answer itself is as new as what it ends, if nobody ended something between.
         later = later.filter(|_| ended.0 == head.0 + 1);
         if let Some((_, meta)) = &mut later {
@@ -94,7 +97,14 @@ pub(super) async fn pass(
             answer
         }
         _ => match later {
-            Some((errand, meta)) => errand.beside(meta, headers, fetched.body, said),
+            Some((errand, meta)) => {
+                let kept = Kept {
+                    meta,
+                    headers: headers.clone(),
+                    bytes: None,
+                };
+                errand.beside(kept, (status, headers), fetched.body, said)
+            }
             None => {
                 let body = ReplyBody::passing(fetched.body, way.meter());
                 passing_on(&way, status, headers, body, said)
@@ -111,27 +121,47 @@ pub(super) async fn for_part(
     fwd: &'static str,
     stale: Option<Arc<Object>>,
 ) -> Response<ReplyBody> {
-    let sent = send(&way, Sent::empty(), Purpose::Pass).await;
+    let purpose = if policy::partial::wanted(&way.ask) {
+        Purpose::Part
+    } else {
+        Purpose::Pass
+    };
+    let (asked, born) = (way.edge.clock.now(), way.edge.ledger.head());
+    let sent = send(&way, Sent::empty(), purpose).await;
     let now = way.edge.clock.now();
     let failed = match &sent {
         Err(_) => true,
         Ok(fetched) => fetched.head.status.is_server_error(),
     };
-    let current = stale.as_ref().filter(|stale| !way.edge.covers(&stale.meta));
+    let current = stale.as_ref().filter(|stale| !way.edge.ended(stale));
     let settled = settle::failed(current.map(|stale| &stale.meta), now);
     if let (true, Some(stale), Settled::ServeStale(standing)) = (failed, current, settled) {
         return led::stale(&way, fwd, stale, standing);
+    }
+    if let Some(answer) = failed.then(|| partial::stale(&way)).flatten() {
+        return answer;
     }
     let fetched = match sent {
         Ok(fetched) => fetched,
         Err(failure) => return synth::failed(&way, fwd, &failure),
     };
-    way.count(CacheResult::Pass);
     let status = fetched.head.status;
     let headers = deliver::end_to_end(fetched.head.headers, fetched.head.version);
-    let confirms = way.ask.method == Method::HEAD && status == StatusCode::OK;
-    if let Some(stale) = stale.filter(|_| confirms) {
-        freshen(&way, key, &stale, &headers);
+    if purpose == Purpose::Part {
+        let times = Times {
+            asked,
+            received: now,
+            born,
+        };
+        let answer = (status, headers);
+        return partial::keep(way, (key, fwd), answer, fetched.body, times);
+    }
+    way.count(CacheResult::Pass);
+    if status == StatusCode::OK {
+        if let Some(stale) = stale {
+            freshen(&way, key, &stale, &headers);
+        }
+        way.compare_part(&headers);
     }
     let said = CacheStatus {
         detail: Some("partial"),
@@ -157,8 +187,7 @@ async fn send(way: &Way, sent: Sent, purpose: Purpose) -> Result<Fetched, Failur
     })?;
     way.site
         .meters
-        .origin_first_byte(behaviour.index)
-        .observe(fetched.timings.first_byte);
+        .origin_took(behaviour.index, fetched.timings.first_byte);
     Ok(fetched)
 }
 
@@ -180,7 +209,8 @@ fn freshen(way: &Way, key: Key, stale: &Arc<Object>, fresh: &HeaderMap) {
         ..way.ask.clone()
     };
     // Where it cannot be kept anew, what is stored stays what it was.
-    if let Ok(meta) = settle::meta(&get, way.rules(), stale.meta.status, &merged, times) {
+    let (marks, head) = (&stale.meta.marks, (stale.meta.status, &merged));
+    if let Ok(meta) = settle::renewed(&get, way.rules(), marks, head, times) {
         let headers = deliver::as_stored(&merged, way.rules(), now);
         let _ = edge.store.refresh(key, stale, (meta, &headers), now);
     }

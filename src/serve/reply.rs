@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use super::Site;
-use crate::{observe::Meters, origin::Received, store::Reader};
+use crate::{fields::tags, observe::Meters, origin::Received, store::Reader};
 
 /// A body on its way to a viewer. Dropping it is how a viewer leaves: a stored or
 /// arriving body is read no further by this viewer, a passing one is cancelled.
@@ -116,6 +116,10 @@ impl Body for ReplyBody {
                 .map_err(|_broken| BrokenBody),
             Source::Passing(received) => Pin::new(&mut **received)
                 .poll_frame(cx)
+                .map_ok(|mut frame| {
+                    frame.trailers_mut().map(tags::strip);
+                    frame
+                })
                 .map_err(|_failed| BrokenBody),
         };
         if let Poll::Ready(Some(Ok(frame))) = &polled {

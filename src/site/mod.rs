@@ -5,12 +5,16 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+mod admin;
 mod certificate;
+mod debug;
 mod distribution;
 mod origin;
 mod route;
 
+pub use admin::{Admin, AwsKey, Scope, Secret, Token};
 pub use certificate::{Certificate, Names, parent};
+pub use debug::DebugSecret;
 pub use distribution::{Behaviour, Distribution};
 pub use origin::{Origin, Protocol};
 pub use route::{Hosts, Route, Routed};
@@ -55,6 +59,8 @@ pub struct Server {
     pub connections_max: Option<usize>,
     /// Of those, from one address; `None`: half of them.
     pub connections_per_address_max: Option<usize>,
+    /// What a request must carry to be told its key.
+    pub debug_secret: Option<DebugSecret>,
 }
 
 /// The store's bounds; they are fixed for the life of the process.
@@ -64,13 +70,6 @@ pub struct Cache {
     pub memory: u64,
     /// A larger body streams through, unstored; in bytes.
     pub object_max: u64,
-}
-
-/// The admin listener.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Admin {
-    /// Where it listens.
-    pub address: SocketAddr,
 }
 
 /// A viewers' listener.

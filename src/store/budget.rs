@@ -25,6 +25,11 @@ impl Budget {
         }
     }
 
+    /// The bytes there are.
+    pub(super) const fn max(&self) -> u64 {
+        self.max
+    }
+
     /// The bytes taken now.
     pub(super) fn taken(&self) -> u64 {
         self.taken.load(Ordering::Relaxed)

@@ -13,6 +13,7 @@ use std::{
 };
 
 use moka::{notification::RemovalCause, ops::compute::Op, sync::Cache};
+use smallvec::SmallVec;
 
 use super::{Found, Object, Unkept, variants::Variants};
 use crate::{policy::Key, time::Timestamp};
@@ -86,6 +87,15 @@ impl Memory {
     /// Forgets every variant of `key`.
     pub(super) fn remove(&self, key: Key) {
         self.cache.invalidate(&key);
+    }
+
+    /// Every object that is there all along, each once; what comes or goes meanwhile may be
+    /// among them. Holds no lock between two of them.
+    pub(super) fn objects(&self) -> impl Iterator<Item = (Key, Arc<Object>)> + Send {
+        self.cache.iter().flat_map(|(key, variants)| {
+            let objects: SmallVec<[_; 1]> = variants.as_slice().iter().cloned().collect();
+            objects.into_iter().map(move |object| (*key, object))
+        })
     }
 
     /// Carries out evictions that are due.

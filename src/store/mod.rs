@@ -4,7 +4,7 @@
 //! same and not kept; what it evicted is a miss. It knows nothing of freshness:
 //! callers judge what they find by `policy`.
 
-use std::sync::Arc;
+use std::{ops::ControlFlow, sync::Arc};
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -87,6 +87,11 @@ impl Store {
         }))
     }
 
+    /// What it may hold in all, in bytes.
+    pub fn memory_max(&self) -> u64 {
+        self.0.budget.max()
+    }
+
     /// The largest body that is kept, in bytes.
     pub fn object_max(&self) -> u64 {
         self.0.object_max
@@ -151,6 +156,21 @@ impl Store {
             .map(|()| object)
     }
 
+    /// Hands every object that is stored all along to `each`, once, until that breaks; what
+    /// comes or goes meanwhile may be among them. Nobody waits for it.
+    pub fn visit(&self, mut each: impl FnMut(Key, &Arc<Object>) -> ControlFlow<()>) {
+        for (key, object) in self.objects() {
+            if each(key, &object).is_break() {
+                return;
+            }
+        }
+    }
+
+    /// The same one by one, for whoever pauses between.
+    pub fn objects(&self) -> impl Iterator<Item = (Key, Arc<Object>)> + Send {
+        self.0.memory.objects()
+    }
+
     /// Forgets `object`, unless something newer has taken its place.
     pub fn forget(&self, key: Key, object: &Arc<Object>) {
         self.0.memory.forget(key, object);
@@ -159,6 +179,11 @@ impl Store {
     /// Forgets every variant of `key`.
     pub fn remove(&self, key: Key) {
         self.0.memory.remove(key);
+    }
+
+    /// Carries out removals and evictions that are due, so that their memory comes back.
+    pub fn settle(&self) {
+        self.0.memory.settle();
     }
 
     /// How full it is.
@@ -177,7 +202,7 @@ mod tests {
 
     use super::*;
     use crate::policy::{
-        marks::Sequence,
+        marks::{Marks, Mode, Sequence},
         settle::{self, Times},
         tests::{NOW, ask, fields, rules},
         variant::VARIANTS_MAX,
@@ -230,6 +255,53 @@ mod tests {
     }
 
     #[test]
+    fn every_object_is_visited_once() {
+        let store = Store::new(1 << 20, 1 << 10);
+        for key in 0..100 {
+            keep(&store, key, 5).unwrap();
+        }
+        for value in ["a", "b"] {
+            let (meta, headers) = head("X-A", value);
+            let body = [Bytes::from_static(b"x")];
+            store.keep(Key(100), (meta, &headers), &body, NOW).unwrap();
+        }
+        let mut seen = Vec::new();
+        store.visit(|key, object| {
+            seen.push((key.0, object.body.len()));
+            ControlFlow::Continue(())
+        });
+        seen.sort_unstable();
+        let wanted: Vec<_> = (0..100).map(|key| (key, 5)).chain([(100, 1); 2]).collect();
+        assert_eq!(seen, wanted);
+        let mut count = 0;
+        store.visit(|_, _| {
+            count += 1;
+            ControlFlow::Break(())
+        });
+        assert_eq!(count, 1);
+    }
+
+    #[test]
+    fn a_judgement_only_grows() {
+        let store = Store::new(1 << 20, 1 << 10);
+        let object = keep(&store, 1, 5).unwrap();
+        let judge = |head, found| object.judge(Sequence(head), |_, _| found);
+        assert_eq!(judge(0, Some(Mode::Hard)), None);
+        assert_eq!(judge(3, Some(Mode::Hard)), Some(Mode::Hard));
+        assert_eq!(judge(3, None), None);
+        assert_eq!(judge(5, Some(Mode::Soft)), Some(Mode::Soft));
+        assert_eq!(
+            (judge(4, None), judge(6, None)),
+            (Some(Mode::Soft), Some(Mode::Soft))
+        );
+        let since = |_: &Marks, since| {
+            assert_eq!(since, Sequence(6));
+            Some(Mode::Hard)
+        };
+        assert_eq!(object.judge(Sequence(7), since), Some(Mode::Hard));
+    }
+
+    #[test]
     fn forgetting_spares_what_is_newer() {
         let store = Store::new(1 << 20, 1 << 10);
         let old = keep(&store, 1, 5).unwrap();
@@ -261,8 +333,10 @@ mod tests {
         store.forget(Key(1), &read);
         assert!(store.usage().bytes >= 500 << 10);
         drop(read);
-        // moka lets go of what it removed a few operations later.
-        let given_back = (0..10_000).any(|_| {
+        // moka lets go of what it removed a few operations later, once no thread that was
+        // reading then still is: those of other tests included.
+        let given_back = (0..1_000_000).any(|_| {
+            std::thread::yield_now();
             store.0.memory.settle();
             store.find(Key(1), any);
             store.usage().bytes == 0

@@ -10,7 +10,10 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::Charge;
-use crate::policy::{Meta, marks::Sequence};
+use crate::policy::{
+    Meta,
+    marks::{Marks, Mode, Sequence},
+};
 
 /// An answer in the store.
 #[derive(Debug)]
@@ -21,8 +24,9 @@ pub struct Object {
     pub head: Head,
     /// Its body.
     pub body: Bytes,
-    /// The latest invalidation known not to cover it; written by whoever looked.
-    checked: AtomicU64,
+    /// Up to which invalidation it was judged, times two; odd once one of them made it stale.
+    /// At first when it was asked for. Only grows; written by whoever judges it.
+    judged: AtomicU64,
     charge: Charge,
 }
 
@@ -70,7 +74,7 @@ impl Object {
             fields,
         };
         Self {
-            checked: AtomicU64::new(meta.born.0),
+            judged: AtomicU64::new(meta.born.0 << 1),
             meta,
             head,
             body,
@@ -78,14 +82,31 @@ impl Object {
         }
     }
 
-    /// Whether it is known not to be covered by any invalidation up to `head`.
-    pub fn is_checked(&self, head: Sequence) -> bool {
-        self.checked.load(Ordering::Relaxed) == head.0
+    /// What it is by all invalidations up to `head`: gone, stale, or untouched. Remembers that
+    /// unless it is gone, so that nothing more than a comparison is left to do when nothing
+    /// was invalidated since; otherwise `covers` says what covers its marks since when.
+    pub fn judge(
+        &self,
+        head: Sequence,
+        covers: impl FnOnce(&Marks, Sequence) -> Option<Mode>,
+    ) -> Option<Mode> {
+        let judged = self.judged.load(Ordering::Relaxed);
+        let softened = (judged & 1 == 1).then_some(Mode::Soft);
+        if judged >> 1 >= head.0 {
+            return softened;
+        }
+        let found = covers(&self.meta.marks, Sequence(judged >> 1)).max(softened);
+        if found < Some(Mode::Hard) {
+            // Of two who judge at once the later head wins, and at the same head the stricter.
+            let judged = head.0 << 1 | u64::from(found.is_some());
+            self.judged.fetch_max(judged, Ordering::Relaxed);
+        }
+        found
     }
 
-    /// Remembers that no invalidation up to `head` covers it.
-    pub fn check(&self, head: Sequence) {
-        self.checked.store(head.0, Ordering::Relaxed);
+    /// Whether an invalidation that it was judged by made it stale.
+    pub fn is_softened(&self) -> bool {
+        self.judged.load(Ordering::Relaxed) & 1 == 1
     }
 
     /// What it takes in all, in bytes.
@@ -102,8 +123,14 @@ impl Object {
             values: values.into(),
             fields,
         };
+        // A head that came with no new answer leaves the answer as invalidated as it was.
+        let judged = if meta.born == self.meta.born {
+            self.judged.load(Ordering::Relaxed)
+        } else {
+            meta.born.0 << 1
+        };
         Self {
-            checked: AtomicU64::new(meta.born.0),
+            judged: AtomicU64::new(judged),
             meta,
             head,
             body: self.body.clone(),

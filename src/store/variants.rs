@@ -18,7 +18,8 @@ pub(super) enum Variants {
 }
 
 impl Variants {
-    fn as_slice(&self) -> &[Arc<Object>] {
+    /// All, the newest first.
+    pub(super) fn as_slice(&self) -> &[Arc<Object>] {
         match self {
             Self::One(object) => std::slice::from_ref(object),
             Self::Many(objects) => objects,

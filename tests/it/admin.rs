@@ -3,14 +3,21 @@
 use std::{
     io::Write,
     net::{SocketAddr, TcpStream},
+    path::Path,
     sync::Arc,
 };
 
+use arc_swap::ArcSwap;
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 use warmfront::{
-    admin::{Door, Facts, Phase, Readiness, router},
+    admin::{Door, Facts, Limits, Phase, Readiness, Reloads, router},
+    config,
+    invalidate::{Invalidations, Parts},
+    ledger::Ledger,
     observe::Events,
+    serve::Site,
+    store::Store,
     time::Clock,
 };
 
@@ -22,10 +29,26 @@ async fn with_admin<T: Send + 'static>(ask: impl FnOnce(SocketAddr) -> T + Send 
     let (address, events) = (door.address(), Arc::new(Events::new()));
     let readiness = Readiness::default();
     readiness.enter(Phase::Ready);
+    let loaded = config::load(Path::new("config/minimal.toml"), 1).unwrap();
+    let (snapshot, meters) = (loaded.snapshot.clone(), events.meters(&loaded.snapshot));
+    let store = Store::new(1 << 20, 1 << 20);
+    let parts = Parts {
+        ledger: Ledger::default(),
+        store: store.clone(),
+        clock: Clock::System,
+        events: events.clone(),
+    };
     let router = router(Facts {
         events: events.clone(),
         readiness,
         address,
+        clock: Clock::System,
+        started: Clock::System.now(),
+        site: Arc::new(ArcSwap::from_pointee(Site { snapshot, meters })),
+        store,
+        invalidations: Invalidations::open(parts, None).unwrap(),
+        reloads: Reloads::new().0,
+        limits: Limits::default(),
     });
     let stop = CancellationToken::new();
     let serving = tokio::spawn(door.serve(router, events, Clock::System, stop.clone()));

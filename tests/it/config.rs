@@ -193,11 +193,20 @@ fn the_digest_follows_what_is_pulled_in() {
 fn secrets_are_read_and_never_shown() {
     let headers = r#"headers = { X-A = "env:A", X-B = "file:b", X-C = "plain" }"#;
     let text = SMALL.replace("url =", &format!("{headers}\nurl ="));
+    let callers = "[[admin.token]]\nname = \"a\"\nsecret = \"token-token-token\"\nallow = [\"read\"]\n\
+                   [[admin.aws_key]]\nid = \"AK\"\nsecret = \"env:AWS\"\n";
+    let text = format!("[admin]\n{callers}{text}");
     let desk = Desk {
-        variables: vec![("A", "from-a")],
+        variables: vec![("A", "from-a"), ("AWS", "signing-signing-signing")],
         files: vec![("b", b"from-b\r\n".to_vec())],
     };
     let loaded = parse(&text, &desk);
+    let admin = loaded.snapshot.admin.as_ref().unwrap();
+    assert!(admin.tokens[0].secret.is(b"token-token-token"));
+    assert_eq!(
+        admin.aws_keys[0].secret.reveal(),
+        b"signing-signing-signing"
+    );
     let sent = &loaded.snapshot.origins[0].target.headers;
     let values: Vec<&str> = sent
         .iter()
@@ -205,7 +214,10 @@ fn secrets_are_read_and_never_shown() {
         .collect();
     assert_eq!(values, ["from-a", "from-b", "plain"]);
     let shown = format!("{:?}", loaded.snapshot);
-    for secret in values {
+    for secret in values
+        .into_iter()
+        .chain(["token-token-token", "signing-signing"])
+    {
         assert!(!shown.contains(secret), "{secret}");
     }
 }

@@ -100,6 +100,11 @@ impl Daemon {
             .collect()
     }
 
+    /// Every line that was read so far.
+    pub(crate) fn all(&self) -> &[Value] {
+        &self.seen
+    }
+
     /// Sends it a signal.
     pub(crate) fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();

@@ -17,6 +17,7 @@ macro_rules! exchanges {
 
 exchanges! {
     coalesce: "coalesce",
+    debug: "debug",
     fail: "fail",
     fresh: "fresh",
     groups: "groups",
@@ -24,7 +25,11 @@ exchanges! {
     head: "head",
     headers: "headers",
     interim: "interim",
+    invalidate: "invalidate",
+    invalidate_in_flight: "invalidate_in_flight",
+    invalidate_soft: "invalidate_soft",
     key: "key",
+    partial: "partial",
     pass: "pass",
     path: "path",
     range: "range",
@@ -32,6 +37,7 @@ exchanges! {
     search: "search",
     smuggle: "smuggle",
     store: "store",
+    tags: "tags",
     upgrade: "upgrade",
     validate: "validate",
     vary: "vary",

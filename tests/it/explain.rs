@@ -13,11 +13,13 @@ struct Line {
     explain: Explain,
 }
 
-/// What a command line prints, and its exit code.
+/// What a command line prints, and its exit code; `␣` is a space within a word.
 fn told(words: &str) -> (String, u8) {
     let config = format!("{FOLDER}/clinic.toml");
     let fixed = ["explain", "--config", &config];
-    let line = Line::try_parse_from(fixed.into_iter().chain(words.split(' '))).unwrap();
+    let words = words.split(' ').map(|word| word.replace('␣', " "));
+    let words = fixed.iter().map(ToString::to_string).chain(words);
+    let line = Line::try_parse_from(words).unwrap();
     line.explain.told()
 }
 

@@ -6,6 +6,8 @@
 
 mod admin;
 mod alloc;
+mod clients;
+mod cloudfront;
 mod config;
 mod daemon;
 mod demo;
@@ -14,7 +16,10 @@ mod explain;
 mod floors;
 mod harness;
 mod history;
+mod invalidate;
+mod ledger;
 mod origin;
+mod parts;
 mod properties;
 mod reload;
 mod sockets;

@@ -23,6 +23,7 @@ use crate::{
     site::{Admin, Cache, Certificate, Listener, Origin, Server},
 };
 
+mod admin;
 mod advice;
 mod behaviour;
 mod certificate;
@@ -30,6 +31,7 @@ mod distribution;
 mod names;
 mod origin;
 mod process;
+mod secret;
 mod url;
 
 /// A checked file.
@@ -243,14 +245,19 @@ impl Check<'_> {
 
     /// A required name: ASCII letters, digits, `-`, `_` and `.`, at most [`ID_BYTES_MAX`].
     fn id(&mut self, field: Option<&At<String>>, table: &Place) -> String {
-        let Some(field) = self.required(field, table, "id", "a-name") else {
+        self.name(field, table, "id")
+    }
+
+    /// A required name under another key than `id`.
+    fn name(&mut self, field: Option<&At<String>>, table: &Place, key: &str) -> String {
+        let Some(field) = self.required(field, table, key, "a-name") else {
             return String::new();
         };
         let known = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         let form = !field.value.is_empty() && field.value.chars().all(known);
         if !form || field.value.len() > ID_BYTES_MAX {
             self.findings
-                .error(&field.place, format!("{:?} is no id", field.value));
+                .error(&field.place, format!("{:?} is no {key}", field.value));
             let hint = format!("write 1 to {ID_BYTES_MAX} letters, digits, `-`, `_` and `.`");
             self.findings.hint(hint);
         }

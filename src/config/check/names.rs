@@ -9,7 +9,7 @@ use crate::{
         read::{At, Choice},
     },
     fields::hop,
-    policy::{Selection, forward::RESPONSE_ONLY},
+    policy::{Selection, forward::NEVER_PASSED},
 };
 
 /// Fields that ask for a part of an answer, or for it only if it changed.
@@ -152,7 +152,7 @@ fn viewers_field(name: &At<String>, findings: &mut Findings, cookies: &str) -> O
     } else if hop::is_hop_by_hop(&field) {
         let what = format!("{:?} ends at each hop and is never forwarded", name.value);
         findings.error(&name.place, what).hint("leave it out");
-    } else if RESPONSE_ONLY.contains(&field.as_str()) {
+    } else if NEVER_PASSED.contains(&field.as_str()) {
         let what = format!("{:?} is never taken from a viewer", name.value);
         findings.error(&name.place, what).hint("leave it out");
     }

@@ -199,7 +199,7 @@ impl Check<'_> {
                 self.findings
                     .error(&name.place, "is set twice; case does not count");
             }
-            let (bytes, is_secret) = self.secret(value);
+            let (bytes, is_secret) = self.secret(&value.value, &value.place);
             let Some(bytes) = bytes else { continue };
             let Ok(mut content) = HeaderValue::from_bytes(&bytes) else {
                 self.findings.error(
@@ -247,28 +247,6 @@ impl Check<'_> {
         }
         Some(field)
     }
-
-    /// The bytes a value stands for, and whether they came from outside the file.
-    fn secret(&mut self, value: &At<String>) -> (Option<Vec<u8>>, bool) {
-        let place = &value.place;
-        let (bytes, name) = if let Some(name) = value.value.strip_prefix("env:") {
-            (
-                self.variable(name, place),
-                format!("the environment variable {name:?}"),
-            )
-        } else if let Some(path) = value.value.strip_prefix("file:") {
-            (
-                self.file(path, place).map(without_newline),
-                format!("the file {path:?}"),
-            )
-        } else {
-            return (Some(value.value.clone().into_bytes()), false);
-        };
-        if bytes.as_ref().is_some_and(Vec::is_empty) {
-            self.findings.error(place, format!("{name} is empty"));
-        }
-        (bytes, true)
-    }
 }
 
 /// What is wrong with a PEM file; the crate's own words print bytes as numbers.
@@ -279,11 +257,4 @@ pub(super) fn pem_mistake(error: &pem::Error) -> &'static str {
         pem::Error::Base64Decode(_) => "a section is not base64",
         _ => "it cannot be read",
     }
-}
-
-fn without_newline(mut bytes: Vec<u8>) -> Vec<u8> {
-    while matches!(bytes.last(), Some(b'\n' | b'\r')) {
-        bytes.pop();
-    }
-    bytes
 }

@@ -1,9 +1,6 @@
 //! The process: its workers, waits, memory and listeners.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    time::Duration,
-};
+use std::{net::SocketAddr, time::Duration};
 
 use crate::{
     config::{
@@ -13,7 +10,7 @@ use crate::{
         read::{At, Size},
         units,
     },
-    site::{Admin, Cache, Listener, Server, Transport},
+    site::{Cache, DebugSecret, Listener, Server, Transport},
 };
 
 /// More threads than any machine we know has cores.
@@ -31,9 +28,11 @@ const MEMORY_MIN: u64 = 1 << 20;
 /// More connections than any machine has room for.
 const CONNECTIONS_MAX: u64 = 10_000_000;
 
+/// The shortest secret that viewers may try at: 64 bits, when written in hexadecimal digits.
+const DEBUG_SECRET_BYTES_MIN: usize = 16;
+
 const MEMORY: u64 = 512 << 20;
 const OBJECT_MAX: u64 = 32 << 20;
-const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9900);
 
 impl Check<'_> {
     pub(super) fn server(&mut self, raw: Option<&At<raw::Server>>) -> Server {
@@ -58,6 +57,10 @@ impl Check<'_> {
             idle_timeout: self.duration(raw.idle_timeout.as_ref(), seconds(75), wait),
             connections_max,
             connections_per_address_max: per_address,
+            debug_secret: raw
+                .debug_secret
+                .as_ref()
+                .and_then(|secret| self.debug_secret(secret)),
         }
     }
 
@@ -66,6 +69,26 @@ impl Check<'_> {
         let written = field.map(|field| field.value)?;
         self.number(field, written, 1..=CONNECTIONS_MAX);
         usize::try_from(written).ok()
+    }
+
+    fn debug_secret(&mut self, field: &At<String>) -> Option<DebugSecret> {
+        let bytes = self
+            .secret(&field.value, &field.place)
+            .0
+            .filter(|bytes| !bytes.is_empty())?;
+        if bytes.len() < DEBUG_SECRET_BYTES_MIN {
+            let what = format!("{} bytes can be guessed", bytes.len());
+            self.findings.error(&field.place, what);
+            let hint = format!("use {DEBUG_SECRET_BYTES_MIN} or more, `openssl rand -hex 16`");
+            self.findings.hint(hint);
+        }
+        if !bytes.iter().all(u8::is_ascii_graphic) {
+            let what = "a viewer cannot send it: it holds spaces or other than ASCII";
+            self.findings
+                .error(&field.place, what)
+                .hint("use letters and digits");
+        }
+        Some(DebugSecret::new(&bytes))
     }
 
     pub(super) fn cache(&mut self, raw: Option<&At<raw::Cache>>) -> Cache {
@@ -155,36 +178,8 @@ impl Check<'_> {
         listeners
     }
 
-    pub(super) fn admin(
-        &mut self,
-        raw: Option<&At<raw::Admin>>,
-        listeners: &[At<Listener>],
-    ) -> Option<Admin> {
-        let raw = raw?;
-        let (address, place) = match &raw.value.address {
-            Some(At { value, place }) => (self.address(value, place)?, place),
-            None => (ADMIN, &raw.place),
-        };
-        if let Some(viewers) = listeners
-            .iter()
-            .find(|at| overlap(at.value.address, address))
-        {
-            let line = self.findings.line(&viewers.place);
-            let what = format!("{address} is where viewers connect (line {line})");
-            self.findings
-                .error(place, what)
-                .hint("give the admin API a port of its own");
-        }
-        if !address.ip().is_loopback() {
-            let what = format!("other machines can reach the admin API on {address}");
-            self.findings
-                .warn(place, what)
-                .hint("use a loopback address such as 127.0.0.1:9900");
-        }
-        Some(Admin { address })
-    }
-
-    fn address(&mut self, text: &str, place: &Place) -> Option<SocketAddr> {
+    /// An address to listen on.
+    pub(super) fn address(&mut self, text: &str, place: &Place) -> Option<SocketAddr> {
         if let Ok(address) = text.parse() {
             return Some(address);
         }
@@ -202,7 +197,7 @@ impl Check<'_> {
 
 /// Whether two listeners would get the same connections: with `SO_REUSEPORT` the
 /// kernel lets both bind, and one of them hears nothing.
-fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+pub(super) fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
     let any = |address: SocketAddr, version: SocketAddr| {
         address.ip().is_unspecified() && (address.is_ipv6() || version.is_ipv4())
     };

@@ -10,19 +10,24 @@ use arc_swap::ArcSwap;
 use tokio::io::DuplexStream;
 use warmfront::{
     config::{self, Machine},
+    fields::host::Host,
     flight::Flights,
+    invalidate::sweep,
     ledger::Ledger,
-    listen::{Bounds, Expected, LiveBounds, Roll, connection, sweep},
+    listen::{self, Bounds, Expected, LiveBounds, Roll, connection},
     observe::Events,
     origin::{Dial, DialError, Dialling, Io, Origins},
-    policy::Scheme,
+    policy::{Scheme, selector::Selector},
     serve::{self, Refreshes, RequestIds, Searches, Site, Viewer},
-    site::Snapshot,
+    site::{Routed, Snapshot},
     store::Store,
     time::Clock,
 };
 
-use super::origin::Origin;
+use super::{
+    origin::Origin,
+    script::{Invalidate, Item},
+};
 
 /// An edge that serves pipes.
 pub(crate) struct Edge {
@@ -82,6 +87,50 @@ impl Edge {
         Ok(())
     }
 
+    /// Reclaims what is invalidated, as long as the runtime lives.
+    pub(crate) fn sweep(&self) {
+        tokio::spawn(sweep::run(
+            self.edge.store.clone(),
+            self.edge.ledger.clone(),
+        ));
+    }
+
+    /// Invalidates pages, tags and parameters of the distribution that `example.test` belongs to.
+    pub(crate) fn invalidate(&self, act: &Invalidate) -> Result<(), String> {
+        let (host, _) = Host::parse_authority(b"example.test").expect("it is a host");
+        let site = self.edge.site.load().snapshot.clone();
+        let routed = |path: &str| match site.route(&host, path) {
+            Routed::To(route) => Ok(route),
+            _ => Err(format!("`{path}` belongs to no behaviour")),
+        };
+        let selector = |item: &Item| {
+            Ok(match item {
+                Item::Path(path) => match path.strip_suffix('*') {
+                    Some(prefix) => Selector::prefix(&routed("/")?.distribution().id, prefix),
+                    None => {
+                        let (path, query) = match path.split_once('?') {
+                            Some((path, query)) => (path, Some(query)),
+                            None => (&**path, None),
+                        };
+                        let route = routed(path)?;
+                        let spec = &route.behaviour().rules.key;
+                        Selector::page(&route.distribution().id, spec, path, query)
+                    }
+                },
+                Item::Tag(tag) => Selector::tag(&routed("/")?.distribution().id, tag.as_bytes()),
+                Item::Where { path, name, value } => {
+                    let route = routed(path)?;
+                    let scope = &route.behaviour().rules.key.scope;
+                    let (name, value) = (name.as_bytes(), value.as_bytes());
+                    Selector::parameter(&scope.distribution, &scope.behaviour, name, value)
+                }
+            })
+        };
+        let selectors: Result<Vec<_>, String> = act.items.iter().map(selector).collect();
+        self.edge.ledger.accept(act.mode, selectors?);
+        Ok(())
+    }
+
     /// Serves a viewer's connection until it closes, or is overdue.
     ///
     /// It has a sweep of its own, which ends with it: a year without viewers is not swept
@@ -105,7 +154,7 @@ impl Edge {
         tokio::spawn(async move {
             tokio::select! {
                 () = served => {}
-                () = sweep(roll, bounds) => {}
+                () = listen::sweep(roll, bounds) => {}
             }
         });
     }

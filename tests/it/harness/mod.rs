@@ -60,6 +60,7 @@
 //! | `expect broken` | its body ends too early |
 //! | `expect closed` · `expect pending` | the edge has closed the connection; nothing has come |
 //! | `wait 59s` | lets time pass |
+//! | `invalidate [soft] /a  /b*  tag t  where /a Name=value` | invalidates pages, what begins with a prefix, a tag, a parameter of a behaviour, all at once: in the ledger alone, since the promise hangs from nothing else |
 //! | `config ttl.default = "10s"  cache = false` | keys of the one behaviour `*`; as the first step, what there is from the start, later a reload. `config {` … `}` takes lines of TOML; [`site::toml`] says what tables mean |
 //!
 //! A step takes no time, and all it sets off has happened when the next one

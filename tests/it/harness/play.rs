@@ -103,6 +103,7 @@ impl World {
         let bell = Arc::new(Notify::new());
         let origin = Origin::new(clock, bell.clone());
         let edge = Edge::open(&site::toml(config)?, Arc::new(origin.clone()), clock)?;
+        edge.sweep();
         Ok(Self {
             clock,
             idle,
@@ -121,6 +122,7 @@ impl World {
                 Ok(())
             }
             Act::Viewer(act) => self.viewer(step.lane, act),
+            Act::Invalidate(act) => self.edge.invalidate(act),
             Act::Origin(act) => {
                 let fields = match act {
                     OriginAct::Asked(asked) => self.dated(&asked.fields)?,

@@ -35,7 +35,8 @@ pub(super) struct Fetch {
     /// The viewer's request that it was made for.
     pub(super) asker: usize,
     pub(super) asked: u64,
-    /// Whether it was for a whole answer: GET, without a range.
+    /// Whether it was for a whole answer: GET, without a range, or with the range that a part
+    /// lacks of the whole.
     pub(super) whole: bool,
     pub(super) headed: Option<u64>,
     /// When its head was sent, among what else happened then.
@@ -49,12 +50,27 @@ pub(super) struct Fetch {
     /// The fetch whose body this is: another one's for a 304.
     pub(super) version: usize,
     pub(super) body: Vec<u8>,
+    /// The first and the last byte of the body that a 206 carries.
+    pub(super) part: Option<(usize, usize)>,
     /// How much of the body is sent before the connection breaks.
     pub(super) cut: Option<usize>,
     /// Whether the body's end is only that of the connection.
     pub(super) unframed: bool,
     /// Whether the head tells the body's length.
     pub(super) announced: bool,
+}
+
+impl Fetch {
+    /// How many bytes it carries.
+    pub(super) fn length(&self) -> usize {
+        self.part
+            .map_or(self.body.len(), |(first, last)| last + 1 - first)
+    }
+
+    /// Whether it carries all of its body.
+    pub(super) fn carries_all(&self) -> bool {
+        self.length() == self.body.len()
+    }
 }
 
 impl Question {

@@ -24,7 +24,7 @@ use http::{HeaderMap, Method, Version};
 use tokio::{io::duplex, time::sleep};
 use warmfront::{
     fields::host::Host,
-    policy::{Ask, Key, Scheme},
+    policy::{Ask, Key, Scheme, partial},
     site::{Routed, Snapshot},
     store::Store,
     time::{Clock, Timestamp},
@@ -71,12 +71,15 @@ const KINDS: &[&str] = &[
     "answers for a failing origin",
     "broken bodies",
     "collapsed answers",
+    "completed parts",
     "errors of the edge",
     "evictions",
     "failed connections",
     "fresh hits",
     "other variants",
     "parts",
+    "parts not completed",
+    "parts of parts",
     "posts",
     "refreshed answers",
     "reloads",
@@ -283,7 +286,10 @@ impl History {
     fn forget_all(&self) {
         let edge = self.edge.inner();
         let snapshot = edge.site.load().snapshot.clone();
-        let keys: Vec<_> = PATHS.iter().map(|path| key(&snapshot, path)).collect();
+        let keys: Vec<_> = PATHS
+            .iter()
+            .flat_map(|path| keys(&snapshot, path))
+            .collect();
         // moka frees what it has dropped bit by bit, while it is used.
         for _ in 0..FREED_AFTER_MAX {
             for &key in &keys {
@@ -298,8 +304,8 @@ impl History {
     }
 }
 
-/// The key of what is stored for `path`.
-fn key(snapshot: &Arc<Snapshot>, path: &str) -> Key {
+/// The keys of what is stored for `path`: the whole, and a part.
+fn keys(snapshot: &Arc<Snapshot>, path: &str) -> [Key; 2] {
     let (host, _) = Host::parse_authority(b"example.test").unwrap();
     let Routed::To(route) = snapshot.route(&host, path) else {
         panic!("no behaviour for {path}");
@@ -316,5 +322,6 @@ fn key(snapshot: &Arc<Snapshot>, path: &str) -> Key {
         viewer: address(1),
         at: START,
     };
-    route.behaviour().rules.key.key(&ask)
+    let rules = &route.behaviour().rules;
+    [rules.key.key(&ask), partial::key(&ask, rules)]
 }

@@ -45,6 +45,7 @@ impl Model {
         let parted = |question: &Question| {
             let varied = |other: &Fetch| other.word.vary == Vary::Language;
             others().any(|other| varied(other) && other.order > question.order)
+                || self.stood_in(question)
         };
         let apart =
             parted(asker) != parted(theirs) || parted(asker) && !asker.same_language(theirs);
@@ -77,10 +78,21 @@ impl Model {
         ))
     }
 
+    /// Whether a stored variant stood in for a failing origin while `question` waited, which
+    /// parts those who want another one.
+    fn stood_in(&self, question: &Question) -> bool {
+        self.questions.iter().any(|other| {
+            let fetch = other.from.map(|from| &self.fetches[from]);
+            let varies = fetch.is_some_and(|fetch| fetch.word.vary == Vary::Language);
+            varies && other.path == question.path && other.replied >= Some(question.at)
+        })
+    }
+
     /// Whether the answer of fetch `from`, with `age`, may be the answer to question `to` now.
     pub(super) fn answered(
         &self,
         (to, from): (usize, usize),
+        head: &Head,
         age: Option<u64>,
         now: u64,
     ) -> Result<(), String> {
@@ -98,6 +110,7 @@ impl Model {
         if let Some(why) = self.kept_to_asker(fetch) {
             return Err(format!("{why}, and the answer to another"));
         }
+        self.within(fetch, head)?;
         if fetch.word.vary == Vary::Language && !question.same_language(asker) {
             return Err("another variant".to_owned());
         }
@@ -118,6 +131,20 @@ impl Model {
             Some(age) if age < old => Err(format!("Age {age} on what is {old} seconds old")),
             Some(_) if age < told => Err(format!("Age {age:?} after {told:?}")),
             Some(_) => Ok(()),
+        }
+    }
+
+    /// Errs when an answer with `head` needs more bytes than `fetch` brought: what was asked
+    /// for a range is an answer for no more than that, until it was made whole.
+    fn within(&self, fetch: &Fetch, head: &Head) -> Result<(), String> {
+        let Some((first, last)) = fetch.part.filter(|_| !fetch.whole && !fetch.carries_all())
+        else {
+            return Ok(());
+        };
+        let place = place(head).filter(|_| head.status() == 206);
+        match place {
+            Some((one, other, _)) if first <= one && other <= last => Ok(()),
+            _ => Err(format!("bytes {first} to {last}, as something else")),
         }
     }
 
@@ -177,7 +204,11 @@ impl Model {
         let explicit = word.max_age.is_some() || word.gives_leave();
         let reasons = [
             (!asker.rules.caching, "fetched where nothing is cached"),
-            (!fetch.whole, "no whole answer to GET"),
+            (!fetch.whole && asker.method != "GET", "no answer to GET"),
+            (
+                !fetch.whole && !matches!(fetch.status, 200 | 206),
+                "no answer to a range",
+            ),
             (word.no_store, "no-store"),
             (word.private, "private"),
             (word.no_cache, "no-cache, not validated"),
@@ -187,7 +218,7 @@ impl Model {
             (asker.cookie && !explicit, "for one's cookie"),
             (fetch.unframed, "without an end"),
             (
-                fetch.announced && fetch.body.len() as u64 > OBJECT_BYTES_MAX,
+                fetch.announced && fetch.length() as u64 > OBJECT_BYTES_MAX,
                 "too large",
             ),
             (
@@ -218,7 +249,7 @@ impl Model {
         let rules = self.questions[fetch.asker].rules;
         match (fetch.word.s_maxage.or(fetch.word.max_age), fetch.status) {
             (Some(named), _) => named.clamp(rules.min, rules.max),
-            (None, 200 | 304) => rules.default.max(rules.min),
+            (None, 200 | 206 | 304) => rules.default.max(rules.min),
             (None, _) => rules.error,
         }
     }
@@ -243,13 +274,21 @@ impl Model {
         let Some(from) = self.questions[to].from else {
             return Ok(());
         };
-        let version = &self.fetches[self.fetches[from].version];
+        let fetch = &self.fetches[from];
+        let version = &self.fetches[fetch.version];
         let whole: &[u8] = match (head.status(), self.questions[to].method) {
             (304 | 416 | 204, _) | (_, "HEAD") => b"",
             (206, _) => part(head, &version.body).ok_or("a part without its place")?,
             _ => &version.body,
         };
-        let cut = version.cut.is_some() && !whole.is_empty();
+        // A version that broke off may have been made whole by parts.
+        let completed =
+            |other: &&Fetch| other.version == fetch.version && other.whole && other.part.is_some();
+        let broke = match fetch.status {
+            304 => version.cut.is_some() && !self.fetches.iter().any(|other| completed(&other)),
+            _ => fetch.cut.is_some(),
+        };
+        let cut = broke && !whole.is_empty();
         match end {
             End::Whole if body != whole => Err("another body".to_owned()),
             End::Whole if cut => Err("a body that broke off, as if it were whole".to_owned()),
@@ -261,9 +300,18 @@ impl Model {
 
 /// The bytes of `body` that a 206's `Content-Range` names.
 fn part<'a>(head: &Head, body: &'a [u8]) -> Option<&'a [u8]> {
+    let (first, last, length) = place(head)?;
+    (length == body.len()).then(|| body.get(first..=last))?
+}
+
+/// The first byte, the last, and the length of the whole, as `Content-Range` says.
+fn place(head: &Head) -> Option<(usize, usize, usize)> {
     let place = head.all("content-range").next()?.strip_prefix("bytes ")?;
     let (range, length) = place.split_once('/')?;
     let (first, last) = range.split_once('-')?;
-    let (first, last): (usize, usize) = (first.parse().ok()?, last.parse().ok()?);
-    (length.parse() == Ok(body.len())).then(|| body.get(first..=last))?
+    Some((
+        first.parse().ok()?,
+        last.parse().ok()?,
+        length.parse().ok()?,
+    ))
 }

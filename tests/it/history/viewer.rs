@@ -75,7 +75,7 @@ impl Question {
             4..9 => "HEAD",
             _ => "GET",
         };
-        let first = dice.below(60);
+        let first = dice.one(&[0, 0, 1]) * dice.below(60);
         let range = (first, first + dice.below(60));
         let holds = known.checked_sub(1 + dice.below(6) as usize);
         Self {
@@ -85,7 +85,7 @@ impl Question {
             language: dice.one(&[None, None, Some("de"), Some("en"), Some("EN")]),
             bearer: dice.percent(12),
             cookie: dice.percent(10),
-            range: (method == "GET" && dice.percent(8)).then_some(range),
+            range: (method == "GET" && dice.percent(20)).then_some(range),
             holds: holds.filter(|_| method != "POST" && dice.percent(15)),
             ..Self::default()
         }

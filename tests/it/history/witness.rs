@@ -18,7 +18,7 @@ use crate::harness::wire::{End, Head};
 pub(super) const FETCH: &str = "x-fetch";
 
 /// What of a request to the origin is told.
-const CONDITIONS: &[&str] = &["if-none-match", "if-modified-since", "range"];
+const CONDITIONS: &[&str] = &["if-none-match", "if-modified-since", "range", "if-range"];
 
 /// The one witness of a history; clones are the same.
 #[derive(Clone)]
@@ -98,7 +98,7 @@ impl Witness {
             Some(from) if head.status() == 304 && question.holds.is_none() => {
                 Err(format!("304 [f{from}] without a condition"))
             }
-            Some(from) => seen.model.answered((to, from), age, now),
+            Some(from) => seen.model.answered((to, from), head, age, now),
             None if matches!(head.status(), 502..=504) => Ok(()),
             None => Err("an answer of nobody's".to_owned()),
         };
@@ -144,10 +144,13 @@ impl Witness {
         let said: Vec<_> = CONDITIONS.iter().flat_map(|name| head.all(name)).collect();
         let (line, said) = (&head.start, said.join(", "));
         seen.line(asked, &format!("    f{number} for v{asker}: {line} {said}"));
+        let ranged = head.all("range").next().is_some();
+        let wanted = seen.model.questions[asker].range.is_some();
+        let whole = head.word(0) == "GET" && !(ranged && wanted);
         seen.model.fetches.push(Fetch {
             asker,
             asked,
-            whole: head.word(0) == "GET" && head.all("range").next().is_none(),
+            whole,
             version: number,
             ..Fetch::default()
         });
@@ -236,6 +239,10 @@ impl Seen {
             .all("x-cache")
             .any(|cache| cache.starts_with("RefreshHit"));
         let another = from.is_some_and(|from| self.model.fetches[from].asker != to);
+        let sliced = from.is_some_and(|from| {
+            let fetch = &self.model.fetches[from];
+            !fetch.whole && !fetch.carries_all()
+        });
         let kinds = [
             (
                 status.contains("; hit; ttl=") && !status.contains("ttl=-"),
@@ -251,6 +258,15 @@ impl Seen {
             (status.contains("fwd=vary-miss"), "other variants"),
             (head.status() == 304 && another, "304s to viewers"),
             (head.status() == 206 && another, "parts"),
+            (head.status() == 206 && another && sliced, "parts of parts"),
+            (
+                status.contains("fwd=partial; fwd-status=206"),
+                "completed parts",
+            ),
+            (
+                status.contains("fwd=partial; fwd-status=200"),
+                "parts not completed",
+            ),
             (from.is_none(), "errors of the edge"),
         ];
         for (_, kind) in kinds.iter().filter(|(is, _)| *is) {

@@ -2,9 +2,11 @@
 
 use std::mem;
 
+use warmfront::policy::marks::Mode;
+
 use super::{
     super::line::{Field, Line, Rest, duration, size},
-    Act, Answer, Asked, Expected, OriginAct, Reply, Request, ViewerAct,
+    Act, Answer, Asked, Expected, Invalidate, Item, OriginAct, Reply, Request, ViewerAct,
 };
 
 /// The steps of a line, each with its number.
@@ -38,7 +40,7 @@ pub(super) fn acts(lines: &[&str]) -> Acts {
             "origin?" => Act::Origin(asked(&mut line)?),
             "expect" => Act::Expect(expect(&mut line)?),
             "wait" => Act::Wait(duration(&line.words.pop().unwrap_or_default())?),
-            "invalidate" => return Err("`invalidate` is not built yet".to_owned()),
+            "invalidate" => Act::Invalidate(invalidate(&mut line)?),
             verb => return Err(format!("`{verb}` is no verb")),
         };
         line.is_used_up()?;
@@ -83,6 +85,36 @@ impl Line {
             _ => Err(format!("`{} {status}` is not known", self.verb)),
         }
     }
+}
+
+fn invalidate(line: &mut Line) -> Result<Invalidate, String> {
+    let mut mode = Mode::Hard;
+    let mut items = Vec::new();
+    while let Some(words) = line.word() {
+        let mut words: Vec<_> = words.iter().map(String::as_str).collect();
+        if items.is_empty() && words[0] == "soft" {
+            mode = Mode::Soft;
+            words.remove(0);
+        }
+        items.push(match words[..] {
+            [path] if path.starts_with('/') => Item::Path(path.to_owned()),
+            ["tag", tag] => Item::Tag(tag.to_owned()),
+            ["where", path, parameter] => {
+                let wrong = || format!("`{parameter}` is no `Name=value`");
+                let (name, value) = parameter.split_once('=').ok_or_else(wrong)?;
+                Item::Where {
+                    path: path.to_owned(),
+                    name: name.to_owned(),
+                    value: value.to_owned(),
+                }
+            }
+            _ => return Err(format!("`invalidate` does not take `{}`", words.join(" "))),
+        });
+    }
+    if items.is_empty() {
+        return Err("`invalidate` is about nothing".to_owned());
+    }
+    Ok(Invalidate { mode, items })
 }
 
 fn viewer(line: &mut Line) -> Result<ViewerAct, String> {

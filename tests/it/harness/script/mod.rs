@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use warmfront::policy::marks::Mode;
+
 use super::line::{Body, Field, Rest};
 
 mod act;
@@ -40,12 +42,36 @@ pub(crate) enum Act {
     Config(toml::Table),
     /// Time passes.
     Wait(Duration),
+    /// Something is invalidated.
+    Invalidate(Invalidate),
     /// A viewer acts.
     Viewer(ViewerAct),
     /// The origin acts, or is looked at.
     Origin(OriginAct),
     /// A viewer is looked at.
     Expect(Expected),
+}
+
+/// An invalidation.
+#[derive(Debug)]
+pub(crate) struct Invalidate {
+    pub(crate) mode: Mode,
+    pub(crate) items: Vec<Item>,
+}
+
+/// What an invalidation is about.
+#[derive(Debug)]
+pub(crate) enum Item {
+    /// A page, or everything behind a prefix that ends with `*`.
+    Path(String),
+    /// A tag.
+    Tag(String),
+    /// A parameter of the behaviour that this path belongs to.
+    Where {
+        path: String,
+        name: String,
+        value: String,
+    },
 }
 
 /// What a viewer does.

@@ -160,7 +160,9 @@ mod tests {
             2,
             "does not take the field `x`",
         );
-        refuse("# A.\ninvalidate /a*\n", 2, "not built yet");
+        refuse("# A.\ninvalidate\n", 2, "about nothing");
+        refuse("# A.\ninvalidate /a  b\n", 2, "does not take `b`");
+        refuse("# A.\ninvalidate where /a b\n", 2, "no `Name=value`");
         refuse("# A.\n# B.\n", 1, "no steps");
         assert_eq!(read("# A.\nx\ny\n").unwrap_err().len(), 3);
     }
