@@ -6,6 +6,9 @@
 //! that we are made to reset ourselves (CVE-2025-8671). So each such frame takes a token
 //! from the bucket of its kind, which every sweep fills up a little; a viewer that finds one
 //! empty is told to calm down, and its connection ends (RFC 9113 §10.5).
+//!
+//! An answer that goes out to its end gives a token back to every bucket: behind one
+//! connection may stand a balancer with a thousand viewers, of whom some leave in every second.
 
 use super::frames::{Frame, Kind};
 
@@ -68,6 +71,15 @@ impl Calm {
     }
 }
 
+impl Calm {
+    /// An answer has gone out to its end.
+    pub(super) fn earn(&mut self) {
+        for taken in &mut self.taken {
+            *taken = taken.saturating_sub(1);
+        }
+    }
+}
+
 impl Toll {
     /// What a frame from the viewer takes, if anything.
     pub(super) fn of_viewers(frame: &Frame) -> Option<Self> {
@@ -92,6 +104,11 @@ impl Toll {
         }
     }
 
+    /// Whether a frame of ours ends an answer.
+    pub(super) fn is_earned(frame: &Frame) -> bool {
+        matches!(frame.kind, Kind::DATA | Kind::HEADERS) && frame.has(Frame::END_STREAM)
+    }
+
     /// What a frame of ours takes from the viewer that made us send it.
     pub(super) fn of_ours(frame: &Frame) -> Option<Self> {
         (frame.kind == Kind::RST_STREAM).then_some(Self::OurReset)
@@ -111,6 +128,10 @@ mod tests {
         assert!(calm.pay(Toll::Ping, 7), "each has its own");
         // The one too many is owed.
         assert!((0..more - 1).all(|_| calm.pay(Toll::Settings, 8)));
+        assert!(!calm.pay(Toll::Settings, 8));
+        calm.earn();
+        calm.earn();
+        assert!(calm.pay(Toll::Settings, 8));
         assert!(!calm.pay(Toll::Settings, 8));
         assert!((0..most).all(|_| calm.pay(Toll::Settings, u32::MAX)));
         assert!(!calm.pay(Toll::Settings, u32::MAX));

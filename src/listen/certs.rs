@@ -100,7 +100,10 @@ impl Keyring {
         let understood = fitting
             .iter()
             .find(|at| understands(hello, &self.shown[**at].key));
-        let at = understood.or(fitting.first()).copied().unwrap_or_default();
+        let at = understood
+            .or_else(|| fitting.first())
+            .copied()
+            .unwrap_or_default();
         &self.shown[at]
     }
 

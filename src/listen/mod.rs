@@ -15,7 +15,9 @@
 //! |---|---|
 //! | first byte, whole head, idle time | [`Bounds`], live |
 //! | a viewer that stops reading, or stops sending a body | `overdue.rs` |
-//! | bytes of a head, streams, reset floods | `protocol.rs` |
+//! | bytes of a head, streams, windows, resets | `protocol.rs` |
+//! | frames that are worth nothing | `calm.rs` |
+//! | where a message ends, in one reading | `messages.rs` |
 //! | interim responses to one request | `outbox.rs` |
 //! | open connections, in all and from one address | [`CONNECTIONS_MAX`], `census.rs` |
 //! | handshakes computed at once | `secure.rs` |

@@ -58,6 +58,9 @@ impl Talk {
     pub(super) fn say(&mut self, bytes: &[u8], sweeps: u32) {
         let Self { calm, mood, .. } = self;
         self.ours.follow(bytes, |frame| {
+            if Toll::is_earned(frame) {
+                calm.earn();
+            }
             let toll = Toll::of_ours(frame);
             if *mood == Mood::Calm && toll.is_some_and(|toll| !calm.pay(toll, sweeps)) {
                 *mood = Mood::Flooding;

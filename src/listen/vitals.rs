@@ -325,7 +325,7 @@ pub(super) struct Span(usize);
 
 impl Span {
     fn of(sweeps: u32) -> Self {
-        Self(usize::from(sweeps / STALL_SWEEPS % 2 != 0))
+        Self(usize::from(!(sweeps / STALL_SWEEPS).is_multiple_of(2)))
     }
 }
 

@@ -354,6 +354,20 @@ async fn h5_a_search_that_follows_every_key_is_served() {
     assert_eq!(house.roll.tally().flooded, 0);
 }
 
+/// One connection may carry a balancer's viewers, of whom some leave at any time.
+#[tokio::test(start_paused = true)]
+async fn h5_as_many_may_leave_as_are_answered() {
+    let house = House::open();
+    let mut hand = Hand::connect(&house).await;
+    for at in 0..2_000 {
+        let (left, answered) = (4 * at + 1, 4 * at + 3);
+        assert!(hand.ask(left, &get_of("/wait")).await);
+        hand.send(&frame(RST_STREAM, 0, left, &[0, 0, 0, 8])).await;
+        hand.still_works(answered).await;
+    }
+    assert_eq!(house.roll.tally().flooded, 0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn h6_a_head_without_end_ends_the_connection() {
     for piece in [vec![0; 0], field("x", &[b'y'; 1_000])] {
