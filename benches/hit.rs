@@ -52,7 +52,7 @@ use warmfront::{
     observe::Events,
     origin::{Dial, Dialling, Io, Origins},
     policy::Scheme,
-    serve::{Edge, Refreshes, RequestIds, Searches, Site, Viewer},
+    serve::{Edge, Recoder, Refreshes, RequestIds, Searches, Site, Viewer},
     store::Store,
     time::Clock,
 };
@@ -254,6 +254,7 @@ fn edge(origin: Origin) -> Arc<Edge> {
         searches: Searches::default(),
         flights: Flights::default(),
         refreshes: Refreshes::default(),
+        recoder: Recoder::default(),
         origins: Origins::new(Arc::new(origin), clock),
         clock,
         events,

@@ -10,6 +10,9 @@
 //!  8  cli                                            commands; they print and choose exit codes
 //!  7  app                                            builds everything, reloads, drains
 //!  6  listen  admin                                  the doors
+//!  5  serve                                          a request, from the viewer's message to the answer
+//!  4  config  store  flight  origin  ledger          services; each wraps one outside thing
+//!     observe  coding
 //!  5  serve  invalidate                              a viewer's request; an operator's invalidation
 //!  4  config  store  flight  origin  ledger  observe services; each wraps one outside thing
 //!  3  site                                           the compiled configuration
@@ -41,7 +44,7 @@
 //!
 //! * *Policy is a function.* It never reads a clock, awaits, logs, or changes its arguments.
 //! * *One knower each.* Only `listen` and `origin` know sockets, only `config` TOML, only
-//!   `store::memory` moka, only `observe` the names we emit; nothing above `listen` knows
+//!   `store::memory` moka, only `coding` the compressors, only `observe` the names we emit; nothing above `listen` knows
 //!   the version of HTTP beyond a field of the request.
 //! * *A snapshot never changes*, and a request sees exactly one.
 //! * *An object never changes*; a refresh makes a new one that shares the body.
@@ -60,6 +63,7 @@
 pub mod admin;
 pub mod app;
 pub mod cli;
+pub mod coding;
 pub mod config;
 pub mod fields;
 pub mod flight;

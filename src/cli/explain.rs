@@ -20,6 +20,7 @@ use serde::Serialize;
 use super::{EX_CONFIG, EX_USAGE};
 use crate::{
     config::{self, Colour},
+    fields::encoding::Coding,
     policy::{
         Ask, Rules, Scheme, WhyNot,
         deliver::{self, CacheStatus},
@@ -28,6 +29,8 @@ use crate::{
         key::Part,
         marks::Sequence,
         partial,
+        recode::{self, Recodable, WhyAsIs},
+        represent::{self, Wanted},
         settle::{self, Settled, Times},
     },
     serve::{self, Viewer},
@@ -328,10 +331,10 @@ fn settled(
     headers: &HeaderMap,
 ) -> Vec<Decision> {
     if !matches!(purpose, Purpose::Fill | Purpose::Part) {
-        return vec![Decision::new(
-            "stored",
-            "no: the request is not for the cache",
-        )];
+        return vec![
+            Decision::new("stored", "no: the request is not for the cache"),
+            Decision::new("compressed", ONLY_STORED),
+        ];
     }
     let now = ask.at;
     let times = Times {
@@ -383,7 +386,11 @@ fn settled(
                 ttl,
                 ..CacheStatus::forwarded("uri-miss", status)
             };
-            vec![Decision::new("stored", fresh).with(details), says(said)]
+            vec![
+                Decision::new("stored", fresh).with(details),
+                coded(ask, rules, recode::recodable(rules, status, &headers)),
+                says(said),
+            ]
         }
         Settled::PassOn(why) => not_stored(why, status),
         Settled::Refresh(..) | Settled::ServeStale(_) | Settled::AskAnew | Settled::Fail => {
@@ -392,11 +399,46 @@ fn settled(
     }
 }
 
+/// Whether viewers get it in another coding than the origin's.
+fn coded(ask: &Ask, rules: &Rules, recodable: Result<Recodable, WhyAsIs>) -> Decision {
+    let response = match recodable {
+        Ok(response) => response,
+        Err(why) => {
+            let answer = format!("no, {}: {}", why.as_str(), why.clause());
+            return Decision::new("compressed", answer);
+        }
+    };
+    let own = response.own.name();
+    let this = match represent::wanted(ask, rules, response) {
+        Wanted::Own => own,
+        Wanted::Decoded => Coding::Identity.name(),
+        Wanted::Best(codings) => codings.preferred(&Coding::ALL).map_or(own, Coding::name),
+    };
+    let answer = match response.own {
+        Coding::Identity => {
+            "yes, by Accept-Encoding (RFC 9110 §12.5.3), from 1,000 to 10,000,000 bytes"
+        }
+        _ => "by the origin; decoded for viewers that do not accept that",
+    };
+    let details = vec![
+        format!("this viewer gets {this}, once that is made"),
+        "one object for all codings, with Vary: Accept-Encoding".to_owned(),
+    ];
+    Decision::new("compressed", answer).with(details)
+}
+
 fn not_stored(why: WhyNot, status: StatusCode) -> Vec<Decision> {
     let answer = format!("no, {}: {}", why.as_str(), why.clause());
     let said = CacheStatus::forwarded("uri-miss", status).unstored(why);
-    vec![Decision::new("stored", answer), says(said)]
+    vec![
+        Decision::new("stored", answer),
+        Decision::new("compressed", ONLY_STORED),
+        says(said),
+    ]
 }
+
+/// What is passed on may hold one viewer's secrets beside another's input.
+const ONLY_STORED: &str = "no: only stored answers are";
 
 fn says(status: CacheStatus) -> Decision {
     Decision::new(

@@ -130,6 +130,7 @@ tables! {
         vary: String,
         cache_groups: bool,
         no_vary_search: bool,
+        compress: bool,
         unsafe_ttl_min_overrides_origin: bool,
         unsafe_store_set_cookie: bool,
         unsafe_share_authorized: bool,

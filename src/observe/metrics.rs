@@ -50,6 +50,14 @@ mod names {
         "not_stored",
         "Responses on cached behaviours that were not stored, by reason",
     );
+    pub(super) const SAVED_BYTES: Name = (
+        "compression_saved_bytes",
+        "Bytes that viewers were not sent, since they got a smaller coding of a stored body",
+    );
+    pub(super) const RECODINGS: Name = (
+        "recodings",
+        "Stored bodies put into another coding, by that coding and how it went",
+    );
     pub(super) const CACHE_BYTES: Name = (
         "cache_bytes",
         "Memory of the store in use: objects, their index, and answers being read",
@@ -138,6 +146,8 @@ pub(super) struct Families {
     pub(super) first_byte: Family<OriginLabels, Histogram>,
     pub(super) origin_failures: Family<FailureLabels, Counter>,
     pub(super) not_stored: Family<ReasonLabels, Counter>,
+    pub(super) saved_bytes: Family<BehaviourLabels, Counter>,
+    pub(super) recodings: Family<CodingLabels, Counter>,
     pub(super) panics: Count,
     pub(super) reloads: Family<ResultLabels, Counter>,
     pub(super) last_reload_ok: Gauge<i64, AtomicI64>,
@@ -178,6 +188,12 @@ pub(super) struct ReasonLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct CodingLabels {
+    pub(super) coding: &'static str,
+    pub(super) result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct ResultLabels {
     pub(super) result: &'static str,
 }
@@ -201,6 +217,8 @@ impl Families {
             self.origin_failures.clone(),
         );
         add(&mut registry, names::NOT_STORED, self.not_stored.clone());
+        add(&mut registry, names::SAVED_BYTES, self.saved_bytes.clone());
+        add(&mut registry, names::RECODINGS, self.recodings.clone());
         add(&mut registry, names::PANICS, self.panics.0.clone());
         add(&mut registry, names::RELOADS, self.reloads.clone());
         add(

@@ -33,5 +33,5 @@ pub use meters::{BehaviourMeters, ByResult, Count, Meters};
 pub use metrics::Source;
 pub use panics::log_panics;
 pub use registry::Events;
-pub use result::CacheResult;
+pub use result::{CacheResult, Went};
 pub use trace::{BadLog, Format, install};

@@ -6,7 +6,9 @@ use std::fmt::Write as _;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use smallvec::SmallVec;
 
-use super::{Key, Rules, WhyNot, control::Control, reuse::Standing, storable};
+use super::{
+    Key, Rules, WhyNot, control::Control, recode::Recodable, represent, reuse::Standing, storable,
+};
 use crate::{
     fields::{date, forwarded, hop, tags},
     time::Timestamp,
@@ -267,12 +269,18 @@ pub fn kept_back(headers: &HeaderMap, rules: &Rules) -> HeaderMap {
 }
 
 /// The fields of a response as they are stored: without what a qualified directive keeps
-/// out, without its age, which is counted on, without its tags, and with a `Date`.
+/// out, without its age, which is counted on, without its tags, and with a `Date`; with `Vary`
+/// where there may be other codings of it.
 ///
 /// "A recipient with a clock that receives a response message without a Date header field
 /// MUST record the time it was received and append a corresponding Date header field to the
 /// message's header section if it is cached or forwarded downstream" (RFC 9110 §6.6.1).
-pub fn as_stored(headers: &HeaderMap, rules: &Rules, received: Timestamp) -> HeaderMap {
+pub fn as_stored(
+    headers: &HeaderMap,
+    rules: &Rules,
+    received: Timestamp,
+    recodable: Option<Recodable>,
+) -> HeaderMap {
     let directives = Control::of(headers, rules).directives;
     let mut stored = headers.clone();
     for name in storable::withheld(&directives) {
@@ -286,6 +294,9 @@ pub fn as_stored(headers: &HeaderMap, rules: &Rules, received: Timestamp) -> Hea
         HeaderValue::from_bytes(&date::format(received))
             .unwrap_or_else(|_| HeaderValue::from_static("0"))
     });
+    if recodable.is_some() {
+        represent::vary(&mut stored);
+    }
     stored
 }
 
@@ -389,7 +400,7 @@ mod tests {
             "max-age=9, no-cache=\"set-cookie\", private=\"x-a\"",
         );
         let headers = fields(&[control, ("set-cookie", "a=1"), ("x-a", "1"), ("age", "5")]);
-        let stored = as_stored(&headers, &rules(), NOW);
+        let stored = as_stored(&headers, &rules(), NOW, None);
         assert_eq!(stored.len(), 2);
         assert_eq!(stored["date"], "Sun, 22 Nov 2026 12:00:00 GMT");
         let kept_back = kept_back(&headers, &rules());
@@ -406,7 +417,7 @@ mod tests {
         let headers = fields(&[&tags[..], &[control]].concat());
         assert!(kept_back(&headers, &rules()).is_empty());
         let count = |headers: HeaderMap| (headers.len(), headers.contains_key("cache-control"));
-        assert_eq!(count(as_stored(&headers, &rules(), NOW)), (2, true));
+        assert_eq!(count(as_stored(&headers, &rules(), NOW, None)), (2, true));
         assert_eq!(count(interim(&headers)), (2, true));
     }
 

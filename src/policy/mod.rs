@@ -20,6 +20,8 @@
 //! | how is it validated and refreshed? | `validate` | RFC 9111 §4.3, §3.2 |
 //! | the origin answered, or did not: what now? | `settle` | RFC 9111 §4.2.4, §4.3.3 |
 //! | does the viewer's own condition hold? | `precondition` | RFC 9110 §13 |
+//! | may the edge make other codings of it? | `recode` | CloudFront compressed files |
+//! | in which coding does the viewer get it? | `represent` | RFC 9110 §8.4, §12.5.3 |
 //! | which bytes of it does the viewer want? | `slice` | RFC 9110 §14 |
 //! | what is kept of a part, and what does it answer? | `partial` | RFC 9111 §3.3, §3.4 |
 //! | what goes to the origin? | `forward` | CloudFront origin request policy |
@@ -48,6 +50,8 @@ pub mod marks;
 pub mod partial;
 pub mod pattern;
 pub mod precondition;
+pub mod recode;
+pub mod represent;
 pub mod reuse;
 pub mod search;
 pub mod selector;
@@ -147,6 +151,8 @@ pub struct Rules {
     pub cache_groups: bool,
     /// Whether `No-Vary-Search` counts (draft-ietf-httpbis-no-vary-search).
     pub no_vary_search: bool,
+    /// Whether viewers get stored answers in the coding that they accept.
+    pub compress: bool,
     /// Loud relaxations; all off unless an operator wrote them down.
     pub relaxed: Relaxed,
 }
@@ -348,6 +354,7 @@ pub(crate) mod tests {
             vary: Vary::Rfc,
             cache_groups: true,
             no_vary_search: false,
+            compress: true,
             relaxed: Relaxed::default(),
         }
     }

@@ -7,6 +7,7 @@ use super::{
     control::Control,
     lifetime::{self, Lifetime, Source},
     marks::{Marks, Sequence},
+    recode::{self, Recodable},
     reuse::{self, Standing},
     search::Search,
     storable, validate,
@@ -29,6 +30,8 @@ pub struct Meta {
     pub strict: bool,
     /// What it varies by.
     pub varying: Option<Box<Varying>>,
+    /// How it came, where there may be other codings of it.
+    pub recodable: Option<Recodable>,
     /// Which other queries it answers.
     pub search: Option<Box<Search>>,
     /// What it can be invalidated by.
@@ -94,8 +97,7 @@ pub fn answered(
                 return Settled::AskAnew;
             }
             let merged = validate::merged(stored.headers, headers);
-            let head = (stored.meta.status, &merged);
-            let meta = renewed(ask, rules, &stored.meta.marks, head, times);
+            let meta = refreshed(ask, rules, stored.meta, headers, &merged, times);
             return Settled::Refresh(merged, meta);
         }
         // "if a cache receives a 5xx (Server Error) response while attempting to validate a
@@ -144,6 +146,27 @@ pub fn renewed(
     remembered(ask, rules, (status, merged), times, marks)
 }
 
+/// What would be remembered of the stored response that `stored` is of, when `fresh` confirmed
+/// it and made its fields `merged`; or why it is no longer stored.
+pub fn refreshed(
+    ask: &Ask,
+    rules: &Rules,
+    stored: &Meta,
+    fresh: &HeaderMap,
+    merged: &HeaderMap,
+    times: Times,
+) -> Result<Meta, WhyNot> {
+    let mut meta = renewed(ask, rules, &stored.marks, (stored.status, merged), times)?;
+    // What is stored names Accept-Encoding by our own hand; the origin's word is the older one
+    // where it does not say it anew.
+    if let (Some(now), Some(then)) = (&mut meta.recodable, stored.recodable)
+        && !fresh.contains_key(header::VARY)
+    {
+        now.negotiated = then.negotiated;
+    }
+    Ok(meta)
+}
+
 /// What would be remembered of the response, or why it is not stored.
 pub fn meta(
     ask: &Ask,
@@ -189,7 +212,8 @@ fn remembered(
         || directives.proxy_revalidate
         || directives.s_maxage.is_some()
         || lifetime.always_validate;
-    let varying = Varying::of(headers, ask, rules).map_err(|_| WhyNot::VaryStar)?;
+    let recodable = recode::recodable(rules, status, headers);
+    let varying = Varying::of(headers, ask, rules, recodable).map_err(|_| WhyNot::VaryStar)?;
     Ok(Meta {
         status,
         received: times.received,
@@ -197,6 +221,7 @@ fn remembered(
         lifetime,
         strict,
         varying,
+        recodable: recodable.ok(),
         search: Search::of(ask, rules, headers),
         marks: marks?,
         born: times.born,

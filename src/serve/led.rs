@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, Response, StatusCode};
 
-use super::{ReplyBody, Way, hit, synth};
+use super::{ReplyBody, Way, hit, recode::Chosen, synth};
 use crate::{
     fields::tags,
     observe::CacheResult,
@@ -75,12 +75,22 @@ pub(super) fn answer(way: &Arc<Way>, fwd: &'static str, led: Led) -> Response<Re
                 ttl: Some(standing.ttl),
                 ..not_modified
             };
-            hit::stored(way, &object, standing.age, Outcome::RefreshHit, status)
+            let chosen = Chosen::of(way, &object);
+            hit::stored(
+                way,
+                &object,
+                chosen,
+                standing.age,
+                Outcome::RefreshHit,
+                status,
+            )
         }
         Led::Once(headers, object, why) => {
             way.count(CacheResult::RefreshHit);
             let status = CacheStatus::forwarded(fwd, StatusCode::NOT_MODIFIED).unstored(why);
-            let mut answer = hit::stored(way, &object, 0, Outcome::RefreshHit, status);
+            // Its new fields are those of the origin's own bytes.
+            let chosen = Chosen::own(&object);
+            let mut answer = hit::stored(way, &object, chosen, 0, Outcome::RefreshHit, status);
             replace(answer.headers_mut(), headers);
             answer
         }
@@ -119,7 +129,8 @@ pub(super) fn stale(
         detail: Some("stale-if-error"),
         ..CacheStatus::hit(standing)
     };
-    hit::stored(way, object, standing.age, Outcome::Hit, status)
+    let chosen = Chosen::of(way, object);
+    hit::stored(way, object, chosen, standing.age, Outcome::Hit, status)
 }
 
 /// Puts `fresh` in the place of what an answer says under the same names.

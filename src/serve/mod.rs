@@ -21,6 +21,8 @@ use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
+use recode::{Chosen, Missing};
+
 use crate::{
     flight::Flights,
     ledger::Ledger,
@@ -47,6 +49,7 @@ mod miss;
 mod part;
 mod partial;
 mod pass;
+mod recode;
 mod reply;
 mod request_id;
 mod searches;
@@ -57,6 +60,7 @@ pub use ask::{Malformed, URL_BYTES_MAX, checked};
 pub use errand::Arrival;
 pub use interim::{Interims, TakeInterim};
 pub use miss::{REFRESHES_MAX, Refreshes};
+pub use recode::{RECODINGS_MAX, Recoder};
 pub use reply::{BrokenBody, ReplyBody};
 pub use request_id::RequestIds;
 pub use searches::Searches;
@@ -87,6 +91,8 @@ pub struct Edge {
     pub origins: Origins,
     /// Room for background refreshes, of this worker.
     pub refreshes: Refreshes,
+    /// Room for the coding of bodies, of this worker.
+    pub recoder: Recoder,
     /// The time.
     pub clock: Clock,
     /// What is counted and logged.
@@ -180,6 +186,12 @@ impl Way {
             .count(result);
     }
 
+    /// Counts `bytes` that a coding spared the viewer.
+    fn saved(&self, bytes: usize) {
+        let meters = self.site.meters.behaviour(self.route.behaviour().index);
+        meters.saved_bytes.more(bytes as u64);
+    }
+
     /// Begins now.
     fn wait(&self) -> Wait {
         let behaviour = self.route.behaviour().index;
@@ -247,19 +259,29 @@ fn cached(mut way: Way, key: Key, now: Timestamp) -> Responding {
     let key = way.looked_up(key);
     let found = way.find(key);
     if let Found::Object(object) = &found {
-        match way.reuse(object, now) {
-            Reuse::Serve(standing) => {
+        let reuse = way.reuse(object, now);
+        let chosen = Chosen::of(&way, object);
+        match (reuse, chosen.missing) {
+            (Reuse::Validate(_), _) => {}
+            (_, Some(Missing::Decoded | Missing::Undecodable)) => {
+                let object = object.clone();
+                let wait = way.wait();
+                return Responding::later(wait, decoded(way, key, object));
+            }
+            (Reuse::Serve(standing), missing) => {
+                if let Some(Missing::Better(coding)) = missing {
+                    recode::begin(&way, key, object, coding);
+                }
                 // Moved, since the first clone of a value allocates.
                 let nothing = HeaderValue::from_static("");
                 let request_id = std::mem::replace(&mut way.request_id, nothing);
-                return hit::hit(&way, request_id, object, standing).into();
+                return hit::hit(&way, request_id, object, chosen, standing).into();
             }
-            Reuse::ServeAndRefresh(standing) => {
-                let answer = hit::stale(&way, object, standing);
+            (Reuse::ServeAndRefresh(standing), _) => {
+                let answer = hit::stale(&way, object, chosen, standing);
                 miss::refresh(way, key, object.clone());
                 return answer.into();
             }
-            Reuse::Validate(_) => {}
         }
     }
     let wait = way.wait();
@@ -277,6 +299,33 @@ impl Wait {
     fn over(self) {
         let now = self.clock.instant();
         self.took.observe(now.saturating_duration_since(self.since));
+    }
+}
+
+/// Answers from `object`, once it is decoded for a viewer that does not accept its coding; by
+/// the origin where it cannot be.
+async fn decoded(way: Way, key: Key, object: Arc<Object>) -> Response<ReplyBody> {
+    recode::ready(&way, key, &object).await;
+    // It may have been replaced or invalidated meanwhile.
+    let found = way.find(key);
+    let reuse = match &found {
+        Found::Object(current) if Arc::ptr_eq(current, &object) => {
+            way.reuse(&object, way.edge.clock.now())
+        }
+        _ => return miss::miss(way, key, found).await,
+    };
+    let chosen = Chosen::of(&way, &object);
+    match (reuse, chosen.missing) {
+        (Reuse::Validate(_), _) => miss::miss(way, key, found).await,
+        (_, Some(_)) => pass::for_coding(way).await,
+        (Reuse::Serve(standing), None) => {
+            hit::hit(&way, way.request_id.clone(), &object, chosen, standing)
+        }
+        (Reuse::ServeAndRefresh(standing), None) => {
+            let answer = hit::stale(&way, &object, chosen, standing);
+            miss::refresh(way, key, object);
+            answer
+        }
     }
 }
 

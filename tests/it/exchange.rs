@@ -17,6 +17,7 @@ macro_rules! exchanges {
 
 exchanges! {
     coalesce: "coalesce",
+    compress: "compress",
     debug: "debug",
     fail: "fail",
     fresh: "fresh",

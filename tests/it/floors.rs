@@ -16,7 +16,7 @@ const FLOORS: &[&[&str]] = &[
     &["policy"],
     &["site"],
     &[
-        "cluster", "config", "flight", "ledger", "observe", "origin", "store",
+        "cluster", "coding", "config", "flight", "ledger", "observe", "origin", "store",
     ],
     &["invalidate", "serve"],
     &["admin", "listen"],

@@ -8,6 +8,7 @@ mod admin;
 mod alloc;
 mod clients;
 mod cloudfront;
+mod compress;
 mod config;
 mod daemon;
 mod demo;

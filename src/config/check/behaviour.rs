@@ -124,6 +124,7 @@ impl Check<'_> {
             vary: self.word(raw.vary.as_ref(), &vary_known, Vary::Rfc),
             cache_groups: on(&raw.cache_groups, true),
             no_vary_search: on(&raw.no_vary_search, false),
+            compress: on(&raw.compress, true),
             relaxed: Relaxed {
                 ttl_min_overrides_origin: on(&raw.unsafe_ttl_min_overrides_origin, false),
                 store_set_cookie: on(&raw.unsafe_store_set_cookie, false),
