@@ -89,6 +89,9 @@ pub enum Unservable {
         #[source]
         source: io::Error,
     },
+    /// A certificate that the library does not take.
+    #[error("cannot show the certificates: {0}")]
+    Certificates(#[source] rustls::Error),
     /// The threads that serve.
     #[error("cannot start the workers: {0}")]
     Workers(#[source] io::Error),
@@ -166,8 +169,11 @@ impl App {
             outside,
             _sweep: AbortOnDropHandle::new(tokio::spawn(sweep::run(store.clone(), ledger.clone()))),
         };
-        app.workers.set_bounds(bounds(&snapshot));
+        app.bound(&snapshot);
         app.workers.set_proxies(snapshot.proxies.clone());
+        app.workers
+            .set_certificates(&snapshot.certificates)
+            .map_err(Unservable::Certificates)?;
         sources::show(&app.outside.events, &app.workers, store, ledger, flights);
         let opened = app.open(&everything(&snapshot)).map_err(|(_, why)| why)?;
         app.enter(opened);
@@ -217,10 +223,15 @@ impl App {
                 return Err(why);
             }
         };
+        if let Err(error) = self.workers.set_certificates(&next.certificates) {
+            self.close(&opened.gates).await;
+            return Err(Unservable::Certificates(error));
+        }
         // From here on nothing fails.
+        self.bound(&next);
+        self.change(&changes.change);
         self.desk.invalidations.follow(&next);
         let events = &self.outside.events;
-        self.workers.set_bounds(bounds(&next));
         let meters = events.meters(&next);
         self.site.store(Arc::new(Site {
             meters,
@@ -282,7 +293,7 @@ impl App {
         };
         let mut gates = Vec::with_capacity(changes.open.len());
         for listener in changes.open.iter().cloned() {
-            match self.workers.open(listener.address) {
+            match self.workers.open(listener.address, listener.transport) {
                 Ok(bound) => gates.push(Gate { listener, bound }),
                 Err(error) => return Err((gates, Unservable::Listener(error))),
             }
@@ -300,6 +311,25 @@ impl App {
         if let Some(door) = opened.office {
             events.listening(door.address(), "admin");
             self.office = Some(Office::open(door, &self.outside, &self.desk));
+        }
+    }
+
+    /// How many viewers, and how long they may take.
+    fn bound(&self, site: &Snapshot) {
+        self.workers.set_bounds(bounds(site));
+        let server = &site.server;
+        self.workers
+            .set_connections_max(server.connections_max, server.connections_per_address_max);
+    }
+
+    /// Lets listeners that stay begin their connections as `changed` says.
+    fn change(&mut self, changed: &[Listener]) {
+        for listener in changed {
+            let same = |gate: &&mut Gate| gate.listener.address == listener.address;
+            if let Some(gate) = self.gates.iter_mut().find(same) {
+                gate.listener = listener.clone();
+                self.workers.set_transport(gate.bound, listener.transport);
+            }
         }
     }
 

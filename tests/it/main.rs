@@ -25,3 +25,4 @@ mod parts;
 mod properties;
 mod reload;
 mod sockets;
+mod tls;
