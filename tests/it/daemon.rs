@@ -35,7 +35,16 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Runs it with the configuration at `config`, and waits until it serves.
     pub(crate) fn start(config: &Path) -> Self {
-        let mut daemon = Self::spawn(config);
+        Self::spawn(config).started()
+    }
+
+    /// As [`start`](Self::start), with this log filter.
+    pub(crate) fn start_logging(config: &Path, filter: &str) -> Self {
+        Self::spawn_logging(config, Some(filter)).started()
+    }
+
+    fn started(self) -> Self {
+        let mut daemon = self;
         daemon.line("started");
         let listening = |line: &&Value| line["message"] == "listening";
         for line in daemon.seen.iter().filter(listening) {
@@ -50,10 +59,18 @@ impl Daemon {
 
     /// Runs it with the configuration at `config`.
     pub(crate) fn spawn(config: &Path) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_warmfront"))
+        Self::spawn_logging(config, None)
+    }
+
+    fn spawn_logging(config: &Path, filter: Option<&str>) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_warmfront"));
+        match filter {
+            Some(filter) => command.env("WARMFRONT_LOG", filter),
+            None => command.env_remove("WARMFRONT_LOG"),
+        };
+        let mut child = command
             .args(["run", "--log-format", "json", "--config"])
             .arg(config)
-            .env_remove("WARMFRONT_LOG")
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
@@ -103,6 +120,16 @@ impl Daemon {
     /// Every line that was read so far.
     pub(crate) fn all(&self) -> &[Value] {
         &self.seen
+    }
+
+    /// The most memory it has had in RAM at once, in bytes; `None` where Linux does not say.
+    pub(crate) fn peak_bytes(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))?;
+        let kibibytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+        Some(kibibytes * 1024)
     }
 
     /// Sends it a signal.

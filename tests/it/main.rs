@@ -24,5 +24,6 @@ mod origin;
 mod parts;
 mod properties;
 mod reload;
+mod security;
 mod sockets;
 mod tls;

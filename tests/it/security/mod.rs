@@ -1,0 +1,4 @@
+//! What docs/security.md promises: that every case has its test, and what takes a whole daemon.
+
+mod logs;
+mod resources;
