@@ -209,7 +209,7 @@ impl Model {
             other.begun == fetch.begun || whole && other.over && !mine(other)
         };
         let meanwhile =
-            |other: &&Fetch| here(other) && !other.ended.is_some_and(|ended| ended < fetch.begun);
+            |other: &&Fetch| here(other) && other.ended.is_none_or(|ended| ended > fetch.begun);
         let alone = self.fetches.iter().filter(meanwhile).all(harmless);
         let covered = self
             .calls_of(question.life)

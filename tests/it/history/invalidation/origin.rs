@@ -44,9 +44,11 @@ pub(super) struct Origin {
     seed: u64,
     start: Timestamp,
     witness: Witness,
-    /// The fetch whose answer is good, for each page and language.
-    good: Arc<Mutex<BTreeMap<(&'static str, Option<&'static str>), usize>>>,
+    good: Arc<Mutex<Good>>,
 }
+
+/// The fetch whose answer is good, for each page and language.
+type Good = BTreeMap<(&'static str, Option<&'static str>), usize>;
 
 /// How one request is answered.
 struct Plan {
@@ -155,7 +157,7 @@ impl Origin {
             _ => 200,
         };
         let word = Word {
-            max_age: dice.seconds(85, 2, 60),
+            max_age: dice.seconds(85, 2, 40),
             s_maxage: dice.seconds(4, 5, 40),
             while_revalidate: dice.seconds(40, 1, 20),
             if_error: dice.seconds(40, 1, 60),
