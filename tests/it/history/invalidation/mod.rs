@@ -80,6 +80,7 @@ const KINDS: &[&str] = &[
     "answers for a failing origin",
     "calls amid others",
     "collapsed answers",
+    "compressed hits",
     "everything",
     "evictions",
     "hard",

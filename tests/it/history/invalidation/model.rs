@@ -147,6 +147,9 @@ impl Model {
         let Some(from) = question.from else {
             return Ok(());
         };
+        if head.all("content-encoding").next().is_some() {
+            return Ok(());
+        }
         let version = &self.fetches[self.fetches[from].version];
         let whole = match (head.status(), question.method) {
             (304, _) | (_, "HEAD") => b"",

@@ -285,6 +285,7 @@ impl Origin {
             let modified = Timestamp::from_unix(MODIFIED + id as u64);
             add("last-modified", date(modified));
         }
+        add("content-type", "text/plain".to_owned());
         if self.witness.varies(id) && matches!(told.status, 200 | 206) {
             add("vary", "accept-language".to_owned());
         }
