@@ -308,7 +308,7 @@ impl Errand {
         body: Received,
         told: &mut Told,
     ) {
-        let (edge, way) = (&self.way.edge, &*self.way);
+        let edge = &self.way.edge;
         let shareable = reuse::shareable(&meta, edge.clock.now());
         let (fill, writer, kept_back) = self.open(meta, headers);
         let reader = fill.reader();
