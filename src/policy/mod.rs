@@ -36,6 +36,7 @@ use crate::{fields::host::Host, time::Timestamp};
 
 pub mod age;
 pub mod answer;
+mod canonical;
 pub mod control;
 pub mod deliver;
 pub mod failover;
