@@ -26,6 +26,8 @@ pub(super) struct Question {
     pub(super) wish: Option<&'static str>,
     /// The fetch that the head of its answer is from.
     pub(super) from: Option<usize>,
+    /// Whether the head of its answer has come.
+    pub(super) replied: bool,
     /// Whether it is over: answered to the end, or left.
     pub(super) over: bool,
 }

@@ -1,7 +1,7 @@
 //! Histories of invalidations: what the real edge serves after them.
 //!
 //! Viewers ask for pages close to each other; the origin is slow, confirms some of what it
-//! answered before, and fails now and then; in between somebody invalidates pages, prefixes,
+//! answered before, sends parts, and fails now and then; in between somebody invalidates pages, prefixes,
 //! tags, parameters or everything, softly or hard, by the same calls as the admin API or
 //! straight in the ledger. Some histories have room for half a dozen answers, some never
 //! sweep, some restart. [`model`] has the rules that each thing that happens is judged by:
@@ -9,6 +9,7 @@
 //! - no answer to who asks after a call stems from what the origin was asked for before it, as
 //!   far as the call is about it, except that a soft call lets what was stored serve, stale,
 //!   while it is confirmed;
+//! - nobody waits for what was asked for before a call that names its page;
 //! - what is gone is no validator;
 //! - what no call is about goes on serving;
 //! - every call has a higher number than those before;

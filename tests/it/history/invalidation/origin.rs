@@ -44,6 +44,8 @@ pub(super) struct Origin {
     seed: u64,
     start: Timestamp,
     witness: Witness,
+    /// How often it fails, in a hundred.
+    failing: u64,
     good: Arc<Mutex<Good>>,
 }
 
@@ -75,10 +77,12 @@ enum Closes {
 impl Origin {
     /// An origin whose answers `seed` fixes; a history begins at `start`.
     pub(super) fn new(seed: u64, start: Timestamp, witness: Witness) -> Self {
+        let failing = Dice::of(seed, For::Setting, 1).one(&[6, 6, 6, 45]);
         Self {
             seed,
             start,
             witness,
+            failing,
             good: Arc::default(),
         }
     }
@@ -151,9 +155,9 @@ impl Origin {
             Dice::of(self.seed, For::Fetch, asker(id) << 8 | again)
         };
         let status = match dice.below(100) {
-            0..6 => 503,
-            6..11 => 500,
-            11..20 => 404,
+            0..5 => 500,
+            5..14 => 404,
+            below if below < 14 + self.failing => 503,
             _ => 200,
         };
         let word = Word {

@@ -21,8 +21,8 @@ impl Question {
     /// Any question about `page`.
     pub(super) fn drawn(page: &'static Page, dice: &mut Dice) -> Self {
         let wish = match dice.below(100) {
-            0..5 => Some("no-cache"),
-            5..15 => Some("max-stale=30"),
+            0..8 => Some("no-cache"),
+            8..15 => Some("max-stale=30"),
             15..18 => Some("only-if-cached"),
             _ => None,
         };
@@ -37,9 +37,10 @@ impl Question {
             language: dice.one(&[None, Some("de"), Some("en")]),
             bearer: dice.percent(8),
             gzip: dice.percent(25),
-            ranged: dice.percent(10) && method == "GET",
+            ranged: dice.percent(14) && method == "GET",
             wish: wish.filter(|_| page.behaviour == SEARCH),
             from: None,
+            replied: false,
             over: false,
         }
     }

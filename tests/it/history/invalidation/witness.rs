@@ -49,7 +49,9 @@ impl Witness {
             seen.count(head, told, kind);
         }
         seen.judge(now, &format!("v{to}"), judged.map(drop));
-        seen.model.questions[to].from = from;
+        let question = &mut seen.model.questions[to];
+        question.from = from;
+        question.replied = true;
     }
 
     /// The answer to question `to` has ended.
