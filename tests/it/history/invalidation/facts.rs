@@ -19,11 +19,15 @@ pub(super) struct Question {
     pub(super) target: &'static str,
     pub(super) language: Option<&'static str>,
     pub(super) bearer: bool,
+    /// Whether it takes gzip.
+    pub(super) gzip: bool,
     pub(super) ranged: bool,
     /// Its `Cache-Control`.
     pub(super) wish: Option<&'static str>,
     /// The fetch that the head of its answer is from.
     pub(super) from: Option<usize>,
+    /// Whether the head of its answer has come.
+    pub(super) replied: bool,
     /// Whether it is over: answered to the end, or left.
     pub(super) over: bool,
 }

@@ -1,7 +1,7 @@
 //! Histories of invalidations: what the real edge serves after them.
 //!
 //! Viewers ask for pages close to each other; the origin is slow, confirms some of what it
-//! answered before, and fails now and then; in between somebody invalidates pages, prefixes,
+//! answered before, sends parts, and fails now and then; in between somebody invalidates pages, prefixes,
 //! tags, parameters or everything, softly or hard, by the same calls as the admin API or
 //! straight in the ledger. Some histories have room for half a dozen answers, some never
 //! sweep, some restart. [`model`] has the rules that each thing that happens is judged by:
@@ -9,6 +9,7 @@
 //! - no answer to who asks after a call stems from what the origin was asked for before it, as
 //!   far as the call is about it, except that a soft call lets what was stored serve, stale,
 //!   while it is confirmed;
+//! - nobody waits for what was asked for before a call that names its page;
 //! - what is gone is no validator;
 //! - what no call is about goes on serving;
 //! - every call has a higher number than those before;
@@ -80,6 +81,7 @@ const KINDS: &[&str] = &[
     "answers for a failing origin",
     "calls amid others",
     "collapsed answers",
+    "compressed hits",
     "everything",
     "evictions",
     "hard",
@@ -178,6 +180,7 @@ impl History {
         }
         sleep(DRAIN).await;
         self.idle.settled().await;
+        self.resume();
         self.at_rest().await;
     }
 
@@ -263,7 +266,7 @@ impl History {
     }
 
     /// What holds when nobody asks for anything.
-    async fn at_rest(&mut self) {
+    async fn at_rest(&self) {
         if !self.setting.swept {
             self.lives.iter().for_each(|life| life.edge.sweep());
         }

@@ -125,8 +125,31 @@ impl Model {
         }
     }
 
-    /// After a step: what was served softly covered is being confirmed, or was.
+    /// After a step: what was served softly covered is being confirmed, or was; and nobody
+    /// waits for what was asked for before a call that was known to be about the page.
     pub(super) fn settled(&mut self) -> Result<(), String> {
+        for (number, question) in self.questions.iter().enumerate() {
+            if question.replied || question.over {
+                continue;
+            }
+            let calls = self.calls_of(question.life).filter(|call| {
+                call.answered < question.order && call.call.covers(question.page, &[])
+            });
+            let Some(last) = calls.last() else {
+                continue;
+            };
+            let newer = |fetch: &Fetch| {
+                let asker = &self.questions[fetch.asker];
+                let same = asker.life == question.life && asker.page.text == question.page.text;
+                same && !fetch.over && fetch.begun > last.began
+            };
+            if !self.fetches.iter().any(newer) {
+                return Err(format!(
+                    "v{number} waits for what is older than {}",
+                    last.call
+                ));
+            }
+        }
         for (to, call) in std::mem::take(&mut self.softly) {
             let question = &self.questions[to];
             let confirming = |fetch: &Fetch| {
@@ -147,6 +170,9 @@ impl Model {
         let Some(from) = question.from else {
             return Ok(());
         };
+        if head.all("content-encoding").next().is_some() {
+            return Ok(());
+        }
         let version = &self.fetches[self.fetches[from].version];
         let whole = match (head.status(), question.method) {
             (304, _) | (_, "HEAD") => b"",
@@ -201,7 +227,8 @@ impl Model {
         let asker = &self.questions[fetch.asker];
         let plain = asker.method == "GET" && fetch.whole && !asker.bearer && asker.wish.is_none();
         let lasting = matches!(fetch.status, 200 | 304 | 404) && !fetch.word.no_cache;
-        let lifetime = fetch.word.max_age.filter(|_| plain && lasting)?;
+        let lifetime = fetch.word.s_maxage.or(fetch.word.max_age);
+        let lifetime = lifetime.filter(|_| plain && lasting)?;
         let fresh = seconds(fetch.asked, question.at) + SLACK < lifetime;
         // Another variant of the page leaves this one where it is.
         let harmless = |other: &Fetch| {
@@ -209,8 +236,14 @@ impl Model {
             other.begun == fetch.begun || whole && other.over && !mine(other)
         };
         let meanwhile =
-            |other: &&Fetch| here(other) && !other.ended.is_some_and(|ended| ended < fetch.begun);
-        let alone = self.fetches.iter().filter(meanwhile).all(harmless);
+            |other: &&Fetch| here(other) && other.ended.is_none_or(|ended| ended > fetch.begun);
+        let before = |other: &&Fetch| other.begun < question.order;
+        let alone = self
+            .fetches
+            .iter()
+            .filter(before)
+            .filter(meanwhile)
+            .all(harmless);
         let covered = self
             .calls_of(question.life)
             .any(|call| call.answered > asker.order && self.covers(call, id));

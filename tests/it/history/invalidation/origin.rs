@@ -44,9 +44,13 @@ pub(super) struct Origin {
     seed: u64,
     start: Timestamp,
     witness: Witness,
-    /// The fetch whose answer is good, for each page and language.
-    good: Arc<Mutex<BTreeMap<(&'static str, Option<&'static str>), usize>>>,
+    /// How often it fails, in a hundred.
+    failing: u64,
+    good: Arc<Mutex<Good>>,
 }
+
+/// The fetch whose answer is good, for each page and language.
+type Good = BTreeMap<(&'static str, Option<&'static str>), usize>;
 
 /// How one request is answered.
 struct Plan {
@@ -73,10 +77,12 @@ enum Closes {
 impl Origin {
     /// An origin whose answers `seed` fixes; a history begins at `start`.
     pub(super) fn new(seed: u64, start: Timestamp, witness: Witness) -> Self {
+        let failing = Dice::of(seed, For::Setting, 1).one(&[6, 6, 6, 45]);
         Self {
             seed,
             start,
             witness,
+            failing,
             good: Arc::default(),
         }
     }
@@ -149,13 +155,13 @@ impl Origin {
             Dice::of(self.seed, For::Fetch, asker(id) << 8 | again)
         };
         let status = match dice.below(100) {
-            0..6 => 503,
-            6..11 => 500,
-            11..20 => 404,
+            0..5 => 500,
+            5..14 => 404,
+            below if below < 14 + self.failing => 503,
             _ => 200,
         };
         let word = Word {
-            max_age: dice.seconds(85, 2, 60),
+            max_age: dice.seconds(85, 2, 40),
             s_maxage: dice.seconds(4, 5, 40),
             while_revalidate: dice.seconds(40, 1, 20),
             if_error: dice.seconds(40, 1, 60),
@@ -283,6 +289,7 @@ impl Origin {
             let modified = Timestamp::from_unix(MODIFIED + id as u64);
             add("last-modified", date(modified));
         }
+        add("content-type", "text/plain".to_owned());
         if self.witness.varies(id) && matches!(told.status, 200 | 206) {
             add("vary", "accept-language".to_owned());
         }

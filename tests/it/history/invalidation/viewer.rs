@@ -21,8 +21,8 @@ impl Question {
     /// Any question about `page`.
     pub(super) fn drawn(page: &'static Page, dice: &mut Dice) -> Self {
         let wish = match dice.below(100) {
-            0..5 => Some("no-cache"),
-            5..15 => Some("max-stale=30"),
+            0..8 => Some("no-cache"),
+            8..15 => Some("max-stale=30"),
             15..18 => Some("only-if-cached"),
             _ => None,
         };
@@ -36,9 +36,11 @@ impl Question {
             target: dice.one(page.targets),
             language: dice.one(&[None, Some("de"), Some("en")]),
             bearer: dice.percent(8),
-            ranged: dice.percent(10) && method == "GET",
+            gzip: dice.percent(25),
+            ranged: dice.percent(14) && method == "GET",
             wish: wish.filter(|_| page.behaviour == SEARCH),
             from: None,
+            replied: false,
             over: false,
         }
     }
@@ -49,6 +51,7 @@ impl Question {
             ("x-request-id", Some(format!("v{number}"))),
             ("accept-language", self.language.map(str::to_owned)),
             ("authorization", self.bearer.then(|| "Bearer 1".to_owned())),
+            ("accept-encoding", self.gzip.then(|| "gzip".to_owned())),
             ("range", self.ranged.then(|| "bytes=0-9".to_owned())),
             ("cache-control", self.wish.map(str::to_owned)),
         ];
