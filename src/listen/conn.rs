@@ -79,7 +79,7 @@ async fn opening<I: AsyncRead + Unpin>(wire: &mut Wire<I>, expected: Expected) -
                 return Poll::Ready(Some(protocol));
             }
             match wire.vitals().order() {
-                Order::Serve => {}
+                Order::Serve | Order::Last => {}
                 Order::Park => wire.vitals().parked(),
                 // Bytes that have come but were not read count as a request.
                 Order::Retire if wire.ahead().is_empty() => {
@@ -121,14 +121,15 @@ where
     };
     // Told before it began: it answers what was read ahead, and that only.
     // (A graceful shutdown would close it, since hyper has not seen those bytes.)
-    let mut told = vitals.order() >= Order::Retire;
+    let mut told = vitals.order() >= Order::Last;
     let mut http = protocol::http1()
         .keep_alive(!told)
         .serve_connection(TokioIo::new(wire), service)
         .with_upgrades();
     let end = poll_fn(|cx| {
         match vitals.order() {
-            Order::Serve => {}
+            // Its next answer says `Connection: close`; until then it is not hung up on.
+            Order::Serve | Order::Last => {}
             Order::Park if vitals.may_park() => return Poll::Ready(End::Park),
             Order::Park => vitals.parked(),
             Order::Retire if !told => {
@@ -191,11 +192,13 @@ where
         match vitals.order() {
             Order::Serve => {}
             Order::Park => vitals.parked(),
-            Order::Retire if !told => {
+            // Nobody is hung up on: GOAWAY first names no last stream, and hyper takes
+            // streams until the viewer has seen it (RFC 9113 §6.8).
+            Order::Last | Order::Retire if !told => {
                 told = true;
                 Pin::new(&mut http).graceful_shutdown();
             }
-            Order::Retire => {}
+            Order::Last | Order::Retire => {}
             Order::Cut => return Poll::Ready(()),
         }
         Pin::new(&mut http).poll(cx).map(over)
