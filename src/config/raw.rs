@@ -51,6 +51,8 @@ tables! {
         header_timeout: Duration,
         idle_timeout: Duration,
         debug_secret: String,
+        hand_over: String,
+        confine: bool,
     }
 
     /// `[cache]`

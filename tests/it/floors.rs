@@ -16,7 +16,8 @@ const FLOORS: &[&[&str]] = &[
     &["policy"],
     &["site"],
     &[
-        "cluster", "config", "flight", "ledger", "observe", "origin", "store",
+        "cluster", "config", "confine", "flight", "handover", "ledger", "observe", "origin",
+        "store",
     ],
     &["invalidate", "serve"],
     &["admin", "listen"],
