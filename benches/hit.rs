@@ -52,7 +52,7 @@ use warmfront::{
     observe::Events,
     origin::{Dial, Dialling, Io, Origins},
     policy::Scheme,
-    serve::{Edge, Refreshes, RequestIds, Searches, Site, Viewer},
+    serve::{Edge, Limits, Recoder, Refreshes, RequestIds, Searches, Site, Viewer},
     store::Store,
     time::Clock,
 };
@@ -247,12 +247,17 @@ fn edge(origin: Origin) -> Arc<Edge> {
     let meters = events.meters(&snapshot);
     let clock = Clock::System;
     Arc::new(Edge {
-        site: Arc::new(ArcSwap::from_pointee(Site { snapshot, meters })),
+        site: Arc::new(ArcSwap::from_pointee(Site {
+            snapshot,
+            meters,
+            limits: Limits::default(),
+        })),
         store: Store::new(64 << 20, 1 << 20),
         ledger: Ledger::default(),
         searches: Searches::default(),
         flights: Flights::default(),
         refreshes: Refreshes::default(),
+        recoder: Recoder::default(),
         origins: Origins::new(Arc::new(origin), clock),
         clock,
         events,

@@ -172,7 +172,8 @@ impl Bench {
         };
         let meta = settle::meta(ask, &self.rules, StatusCode::OK, &headers, times)
             .expect("a public answer is stored");
-        (meta, deliver::as_stored(&headers, &self.rules, NOW))
+        let headers = deliver::as_stored(&headers, &self.rules, NOW, meta.recodable);
+        (meta, headers)
     }
 
     /// Keeps an answer; full stores may refuse it.

@@ -12,6 +12,10 @@
 //!  6  listen  admin                                  the doors
 //!  5  serve  invalidate                              a request, from the viewer's message to the answer;
 //!                                                    what ends answers before their time
+//!  5  serve                                          a request, from the viewer's message to the answer
+//!  4  config  store  flight  origin  ledger          services; each wraps one outside thing
+//!     observe  coding
+//!  5  serve  invalidate                              a viewer's request; an operator's invalidation
 //!  4  config  store  flight  origin  ledger  observe services; each wraps one outside thing
 //!     handover  confine
 //!  3  site                                           the compiled configuration
@@ -29,13 +33,15 @@
 //! | accept | `listen::connection` | a socket → requests |
 //! | ask | `serve::checked` | a message → [`policy::Ask`], or why it is none |
 //! | route | `site::Snapshot::route` | host, path → a behaviour |
-//! | intent | `policy::intent` | cache, pass, or refuse |
+//! | intent | `policy::intent` | cache, pass, redirect, or refuse |
+//! | limit | `policy::rate` | go on, or wait |
 //! | find | `store::Store::find` | key → the newest variant that matches |
 //! | reuse | `policy::reuse` | serve, serve and refresh, or validate |
 //! | join | `flight::Flights::join` | lead, follow, or go alone |
 //! | fetch | `origin::Origins::send` | a request → the head of a response |
 //! | settle | `policy::settle` | store, refresh, pass on, serve stale, fail |
 //! | deliver | `policy::{precondition, deliver}` | what the viewer sees, and what we say of it |
+//! | finish | `policy::finish` | the behaviour's own fields and errors |
 //!
 //! `warmfront explain` runs the same functions on a request made by hand.
 //!
@@ -43,7 +49,7 @@
 //!
 //! * *Policy is a function.* It never reads a clock, awaits, logs, or changes its arguments.
 //! * *One knower each.* Only `listen` and `origin` know sockets, only `config` TOML, only
-//!   `store::memory` moka, only `observe` the names we emit; nothing above `listen` knows
+//!   `store::memory` moka, only `coding` the compressors, only `observe` the names we emit; nothing above `listen` knows
 //!   the version of HTTP beyond a field of the request.
 //! * *A snapshot never changes*, and a request sees exactly one.
 //! * *An object never changes*; a refresh makes a new one that shares the body.
@@ -62,6 +68,7 @@
 pub mod admin;
 pub mod app;
 pub mod cli;
+pub mod coding;
 pub mod config;
 pub mod confine;
 pub mod fields;

@@ -86,7 +86,11 @@ fn facts_of(address: &str, config: &str) -> Facts {
         address: address.parse().unwrap(),
         clock,
         started: clock.now(),
-        site: Arc::new(ArcSwap::from_pointee(Site { snapshot, meters })),
+        site: Arc::new(ArcSwap::from_pointee(Site {
+            snapshot,
+            meters,
+            limits: crate::serve::Limits::default(),
+        })),
         store,
         invalidations: Invalidations::open(parts, None).unwrap(),
         reloads: Reloads::new().0,

@@ -32,7 +32,7 @@ use crate::{
     ledger::Ledger,
     listen::{Bound, Bounds, Workers},
     observe::Stop,
-    serve::{Edge, Searches, Site},
+    serve::{Edge, Limits, Searches, Site},
     site::{Listener, Snapshot},
     store::Store,
 };
@@ -134,6 +134,7 @@ impl App {
         let events = outside.events.clone();
         let site = Site {
             meters: events.meters(&snapshot),
+            limits: Limits::of(&snapshot, outside.clock, &Limits::default()),
             snapshot: snapshot.clone(),
         };
         let site = Arc::new(ArcSwap::from_pointee(site));
@@ -158,7 +159,6 @@ impl App {
         };
         let workers = Workers::start(snapshot.server.workers, make).map_err(Unservable::Workers)?;
         let edges = edges.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        workers.set_bounds(bounds(&snapshot));
         let Inheritance {
             mut sockets,
             predecessor,
@@ -208,6 +208,8 @@ impl App {
             outside,
             _sweep: AbortOnDropHandle::new(tokio::spawn(sweep::run(store.clone(), ledger.clone()))),
         };
+        app.workers.set_bounds(bounds(&snapshot));
+        app.workers.set_proxies(snapshot.proxies.clone());
         sources::show(&app.outside.events, &app.workers, store, ledger, flights);
         app.enter(opened);
         app.readiness.enter(Phase::Ready);
@@ -248,12 +250,15 @@ impl App {
         let changes = config::diff(&self.running(), &next);
         let opened = bind(&self.workers, &changes, &mut Inherited::default())?;
         // From here on nothing fails.
+        // Before anything is accepted there: no connection may come in unintroduced.
+        self.workers.set_proxies(next.proxies.clone());
         self.desk.invalidations.follow(&next);
         let events = &self.outside.events;
         self.workers.set_bounds(bounds(&next));
         let meters = events.meters(&next);
         self.site.store(Arc::new(Site {
             meters,
+            limits: Limits::of(&next, self.outside.clock, &self.site.load().limits),
             snapshot: next.clone(),
         }));
         events.configuration_reloaded(next.generation, &next.digest, next.listeners.len());
@@ -308,8 +313,10 @@ impl App {
         self.readiness.enter(Phase::Draining);
         let passing = Arc::new(self.running().uncached());
         let meters = self.outside.events.meters(&passing);
+        let limits = Limits::of(&passing, self.outside.clock, &self.site.load().limits);
         self.site.store(Arc::new(Site {
             meters,
+            limits,
             snapshot: passing,
         }));
         if let Some(office) = self.office.take() {

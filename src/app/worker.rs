@@ -13,7 +13,7 @@ use crate::{
     ledger::Ledger,
     listen::Respond,
     origin::Origins,
-    serve::{Arrival, Edge, Refreshes, ReplyBody, RequestIds, Searches, Site, Viewer},
+    serve::{Arrival, Edge, Recoder, Refreshes, ReplyBody, RequestIds, Searches, Site, Viewer},
     store::Store,
 };
 
@@ -63,6 +63,7 @@ pub(super) fn edge(
         searches: searches.clone(),
         flights: flights.clone(),
         refreshes: Refreshes::default(),
+        recoder: Recoder::default(),
         origins: Origins::new(outside.dial.clone(), outside.clock),
         clock: outside.clock,
         events: outside.events.clone(),

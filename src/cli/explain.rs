@@ -20,14 +20,19 @@ use serde::Serialize;
 use super::{EX_CONFIG, EX_USAGE};
 use crate::{
     config::{self, Colour},
+    fields::encoding::Coding,
     policy::{
-        Ask, Rules, Scheme, WhyNot,
+        Ask, RateLimit, Rules, Scheme, WhyNot,
         deliver::{self, CacheStatus},
+        finish::{self, To},
         forward::{self, Purpose},
         intent::{self, Intent},
         key::Part,
         marks::Sequence,
-        partial,
+        partial, peer, protocol,
+        rate::By,
+        recode::{self, Recodable, WhyAsIs},
+        represent::{self, Wanted},
         settle::{self, Settled, Times},
     },
     serve::{self, Viewer},
@@ -148,6 +153,7 @@ impl Explain {
                 return Ok(told);
             }
         };
+        let ask = peer::behind(ask, &site.proxies.trusted);
         if let Some(path) = &ask.rewritten {
             told.push(Decision::new("path", &**path));
         }
@@ -170,7 +176,11 @@ impl Explain {
         };
         told.push(behaviour(&route));
         let rules = &route.behaviour().rules;
-        let purpose = match intent::intent(&ask, rules) {
+        let intent = intent::intent(&ask, rules);
+        if let Intent::Cache(_) | Intent::Pass(_) = intent {
+            told.extend(rules.viewer.rate_limit.as_ref().map(limited));
+        }
+        let purpose = match intent {
             Intent::Cache(key) => {
                 let details = key_parts(&ask, rules);
                 told.push(Decision::new("decision", "for the cache"));
@@ -189,6 +199,27 @@ impl Explain {
                 ));
                 Purpose::Pass
             }
+            Intent::Redirect(status) => {
+                let location = protocol::location(&ask).map_or_else(String::new, |to| shown(&to));
+                let status = status.as_u16();
+                let answer =
+                    format!("redirected here: {status} to {location}, by `viewer_protocol`");
+                told.push(Decision::new("decision", answer));
+                return Ok(told);
+            }
+            Intent::Preflight => {
+                told.push(Decision::new(
+                    "decision",
+                    "answered here: 204, a preflight that `cors` decides",
+                ));
+                told.extend(finished(
+                    &ask,
+                    rules,
+                    StatusCode::NO_CONTENT,
+                    HeaderMap::new(),
+                ));
+                return Ok(told);
+            }
             Intent::Refuse(why) => {
                 let (status, error) = why.answer();
                 told.push(refused(status, &format!("{error}: {}", why.clause())));
@@ -200,6 +231,8 @@ impl Explain {
             let (status, headers) = self.answer(line)?;
             told.push(Decision::new("response", line).with(lines(&headers)));
             told.extend(settled(&ask, rules, purpose, status, &headers));
+            let headers = deliver::end_to_end(headers, Version::HTTP_11);
+            told.extend(finished(&ask, rules, status, headers));
         }
         Ok(told)
     }
@@ -318,6 +351,37 @@ fn to_origin(ask: &Ask, route: &Route, purpose: Purpose) -> Result<Decision, Str
     Ok(Decision::new("origin", answer).with(details.collect()))
 }
 
+fn limited(rate: &RateLimit) -> Decision {
+    let by = match &rate.by {
+        By::Address => "address".to_owned(),
+        By::Header(name) => format!("{name}, or address"),
+    };
+    let per = config::duration_text(rate.per);
+    let (requests, burst) = (rate.requests, rate.burst);
+    let answer = format!("429 beyond {requests} in {per} by {by}, {burst} at once");
+    Decision::new("limited", answer)
+}
+
+/// What the behaviour makes of an answer on its way out; nothing when it leaves it alone.
+fn finished(
+    ask: &Ask,
+    rules: &Rules,
+    mut status: StatusCode,
+    mut headers: HeaderMap,
+) -> Option<Decision> {
+    let rules = &rules.viewer;
+    if rules.leaves_answers_alone() {
+        return None;
+    }
+    let content = finish::finish(rules, &To::of(ask, rules), &mut status, &mut headers);
+    let told = match content {
+        Some(_) => "with the content of the behaviour's error",
+        None => "with these fields of the origin and the behaviour",
+    };
+    let answer = format!("{} {told}", status.as_u16());
+    Some(Decision::new("viewer gets", answer).with(lines(&headers)))
+}
+
 /// What would become of such a response.
 fn settled(
     ask: &Ask,
@@ -327,10 +391,10 @@ fn settled(
     headers: &HeaderMap,
 ) -> Vec<Decision> {
     if !matches!(purpose, Purpose::Fill | Purpose::Part) {
-        return vec![Decision::new(
-            "stored",
-            "no: the request is not for the cache",
-        )];
+        return vec![
+            Decision::new("stored", "no: the request is not for the cache"),
+            Decision::new("compressed", ONLY_STORED),
+        ];
     }
     let now = ask.at;
     let times = Times {
@@ -382,7 +446,11 @@ fn settled(
                 ttl,
                 ..CacheStatus::forwarded("uri-miss", status)
             };
-            vec![Decision::new("stored", fresh).with(details), says(said)]
+            vec![
+                Decision::new("stored", fresh).with(details),
+                coded(ask, rules, recode::recodable(rules, status, &headers)),
+                says(said),
+            ]
         }
         Settled::PassOn(why) => not_stored(why, status),
         Settled::Refresh(..) | Settled::ServeStale(_) | Settled::AskAnew | Settled::Fail => {
@@ -391,11 +459,46 @@ fn settled(
     }
 }
 
+/// Whether viewers get it in another coding than the origin's.
+fn coded(ask: &Ask, rules: &Rules, recodable: Result<Recodable, WhyAsIs>) -> Decision {
+    let response = match recodable {
+        Ok(response) => response,
+        Err(why) => {
+            let answer = format!("no, {}: {}", why.as_str(), why.clause());
+            return Decision::new("compressed", answer);
+        }
+    };
+    let own = response.own.name();
+    let this = match represent::wanted(ask, rules, response) {
+        Wanted::Own => own,
+        Wanted::Decoded => Coding::Identity.name(),
+        Wanted::Best(codings) => codings.preferred(&Coding::ALL).map_or(own, Coding::name),
+    };
+    let answer = match response.own {
+        Coding::Identity => {
+            "yes, by Accept-Encoding (RFC 9110 §12.5.3), from 1,000 to 10,000,000 bytes"
+        }
+        _ => "by the origin; decoded for viewers that do not accept that",
+    };
+    let details = vec![
+        format!("this viewer gets {this}, once that is made"),
+        "one object for all codings, with Vary: Accept-Encoding".to_owned(),
+    ];
+    Decision::new("compressed", answer).with(details)
+}
+
 fn not_stored(why: WhyNot, status: StatusCode) -> Vec<Decision> {
     let answer = format!("no, {}: {}", why.as_str(), why.clause());
     let said = CacheStatus::forwarded("uri-miss", status).unstored(why);
-    vec![Decision::new("stored", answer), says(said)]
+    vec![
+        Decision::new("stored", answer),
+        Decision::new("compressed", ONLY_STORED),
+        says(said),
+    ]
 }
+
+/// What is passed on may hold one viewer's secrets beside another's input.
+const ONLY_STORED: &str = "no: only stored answers are";
 
 fn says(status: CacheStatus) -> Decision {
     Decision::new(

@@ -23,6 +23,7 @@ pub(super) fn compile(parts: Parts, digest: String, generation: u64) -> Snapshot
         cache: parts.cache,
         admin: parts.admin,
         listeners: parts.listeners,
+        proxies: parts.proxies,
         hosts: Hosts::new(&distributions),
         origins,
         distributions,

@@ -50,6 +50,8 @@ tables! {
         drain_timeout: Duration,
         header_timeout: Duration,
         idle_timeout: Duration,
+        forwarded_for: String,
+        trusted_proxies: Vec<At<String>>,
         debug_secret: String,
         hand_over: String,
         confine: bool,
@@ -85,6 +87,7 @@ tables! {
     /// `[[listener]]`
     Listener {
         address: String,
+        proxy_protocol: bool,
     }
 
     /// `[[origin]]`
@@ -112,6 +115,7 @@ tables! {
         path: String,
         origin: String,
         cache: bool,
+        viewer_protocol: String,
         methods: String,
         ttl: Ttl,
         request_directives: String,
@@ -122,9 +126,52 @@ tables! {
         vary: String,
         cache_groups: bool,
         no_vary_search: bool,
+        response: Response,
+        cors: Cors,
+        server_timing: bool,
+        rate_limit: RateLimit,
+        error: Vec<At<ErrorAnswer>>,
+        compress: bool,
         unsafe_ttl_min_overrides_origin: bool,
         unsafe_store_set_cookie: bool,
         unsafe_share_authorized: bool,
+    }
+
+    /// `response`
+    Response {
+        set: Named,
+        default: Named,
+        remove: Vec<At<String>>,
+        security: bool,
+    }
+
+    /// `cors`
+    Cors {
+        origins: Choice,
+        methods: Choice,
+        headers: Choice,
+        expose: Choice,
+        credentials: bool,
+        max_age: Duration,
+        origin_override: bool,
+    }
+
+    /// `rate_limit`
+    RateLimit {
+        by: String,
+        requests: u64,
+        per: Duration,
+        burst: u64,
+    }
+
+    /// `[[distribution.behaviour.error]]`
+    ErrorAnswer {
+        when: Vec<At<u64>>,
+        status: u64,
+        body: String,
+        file: String,
+        content_type: String,
+        ttl: Duration,
     }
 
     /// `ttl`

@@ -139,7 +139,7 @@ mod tests {
             read: vec![paths[0].clone()],
             written: vec![paths[1].clone(), "/does/not/exist".into()],
         };
-        let found = confined(folders, move || {
+        confined(folders, move || {
             let [read, written, other] = &paths;
             assert!(fs::read(read.join("file")).is_ok());
             assert!(refused(fs::write(read.join("file"), "")));
@@ -156,7 +156,6 @@ mod tests {
         });
         // Nothing is left of it on other threads.
         assert!(fs::read(other.path().join("file")).is_ok());
-        drop(found);
     }
 
     #[test]

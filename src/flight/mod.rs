@@ -45,9 +45,12 @@ pub enum Join<T> {
 #[derive(Debug)]
 pub struct Flights<T>(Arc<Table<T>>);
 
+/// The flights under way, each with what its followers wait for.
+type Open<T> = HashMap<Key, watch::Receiver<Option<Landed<T>>>>;
+
 #[derive(Debug)]
 struct Table<T> {
-    open: Mutex<HashMap<Key, watch::Receiver<Option<Landed<T>>>>>,
+    open: Mutex<Open<T>>,
     unshared: Unshared,
 }
 
@@ -77,13 +80,24 @@ impl<T: Clone> Flights<T> {
         if let Some(landed) = open.get(&key) {
             return Join::Follow(Ticket(landed.clone()));
         }
+        Join::Lead(self.opened(key, &mut open))
+    }
+
+    /// Starts the flight of `key`, however shareable its answers were lately: for whoever
+    /// fetches on nobody's behalf. `None` while one is open.
+    pub fn lead(&self, key: Key) -> Option<Lease<T>> {
+        let mut open = self.0.open();
+        (!open.contains_key(&key)).then(|| self.opened(key, &mut open))
+    }
+
+    fn opened(&self, key: Key, open: &mut Open<T>) -> Lease<T> {
         let (landed, followers) = watch::channel(None);
         open.insert(key, followers);
-        Join::Lead(Lease {
+        Lease {
             key,
             landed,
             flights: self.clone(),
-        })
+        }
     }
 
     /// Follows the flight of `key`, if one is open.
@@ -113,7 +127,7 @@ impl<T: Clone> Flights<T> {
 }
 
 impl<T> Table<T> {
-    fn open(&self) -> MutexGuard<'_, HashMap<Key, watch::Receiver<Option<Landed<T>>>>> {
+    fn open(&self) -> MutexGuard<'_, Open<T>> {
         // No code panics while it holds the lock.
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -168,6 +182,12 @@ impl<T: Clone> Ticket<T> {
             Ok(Err(_)) => Landed::Abandoned,
             Err(_) => Landed::Overdue,
         }
+    }
+
+    /// Waits for the end of the flight, whatever it brings, at most `max`.
+    pub async fn over(mut self, max: Duration) {
+        // Words that come meanwhile are not what is waited for; its end is the sender's.
+        let _ = timeout(max, async { while self.0.changed().await.is_ok() {} }).await;
     }
 }
 
@@ -231,5 +251,16 @@ mod tests {
         assert!(matches!(flights.join(KEY, NOW), Join::Alone));
         flights.mark_shared(KEY);
         lead(&flights);
+    }
+
+    #[test]
+    fn what_is_fetched_for_nobody_is_one_flight_whatever_can_be_shared() {
+        let flights: Flights<u8> = Flights::default();
+        flights.mark_unshared(KEY, NOW);
+        let lease = flights.lead(KEY).expect("there is no flight");
+        assert!(flights.lead(KEY).is_none());
+        assert!(matches!(flights.join(KEY, NOW), Join::Alone));
+        drop(lease);
+        assert!(flights.lead(KEY).is_some() && flights.is_empty());
     }
 }

@@ -75,7 +75,7 @@ mod tests {
         service.ready();
         service.reloading();
         service.stopping();
-        let mut heard = || {
+        let heard = || {
             let mut text = [0; 64];
             let bytes = manager.recv(&mut text).unwrap();
             String::from_utf8(text[..bytes].to_vec()).unwrap()

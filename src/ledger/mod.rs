@@ -199,7 +199,8 @@ impl Ledger {
     }
 
     /// Forgets what nobody needs now that every stored answer was judged up to the horizon.
-    /// Where a fetch that was under way may still need it, the news are rung once it ended.
+    /// Where a fetch that was under way may still need it, the news are rung once it ended; and
+    /// at once where more was noted since what is forgotten now.
     pub fn forget(&self, horizon: Horizon) {
         let mut writing = self.writing();
         let Some(turned) = writing.turned.filter(|&turned| turned <= horizon.oldest) else {
@@ -208,8 +209,14 @@ impl Ledger {
         self.raise(turned);
         writing.turned = None;
         let old = self.0.index.take_old();
-        writing.counted = self.0.index.noted().bytes;
+        let left = self.0.index.noted();
+        writing.counted = left.bytes;
         writing.uncounted = 0;
+        // Those that a fetch kept from becoming the old ones.
+        writing.due |= left.entries > 0;
+        if writing.due {
+            self.0.news.notify_one();
+        }
         drop(writing);
         drop(old);
     }

@@ -191,6 +191,24 @@ async fn what_a_fetch_under_way_needs_is_kept_until_it_ends() {
     assert_eq!(ledger.covers(&marks_of("/a", ""), after.born()), None);
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_came_while_a_fetch_kept_the_older_is_forgotten_after_it() {
+    let ledger = Ledger::default();
+    let old = ledger.birth();
+    ledger.accept(Hard, [tag("t")]);
+    sweep(&ledger);
+    ledger.accept(Hard, [tag("u")]);
+    sweep(&ledger);
+    assert_eq!(ledger.usage().entries, 2);
+    drop(old);
+    for _ in 0..2 {
+        ledger.news().await;
+        sweep(&ledger);
+    }
+    assert_eq!(ledger.usage().entries, 0);
+    assert_eq!(ledger.horizon(), None);
+}
+
 #[test]
 fn an_accepted_invalidation_is_seen_by_whoever_asks_then() {
     let ledger = Ledger::default();

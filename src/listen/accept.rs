@@ -50,6 +50,7 @@ impl<R: Respond> Door<R> {
     /// Accepts until `stop`, then what the kernel had queued until then:
     /// closing the socket would reset those.
     pub(super) async fn stand(self, listener: TcpListener, stop: CancellationToken) {
+        let here = listener.local_addr().ok();
         let mut failed = false;
         loop {
             let accepted = select! {
@@ -60,7 +61,7 @@ impl<R: Respond> Door<R> {
             match accepted {
                 Ok((stream, address)) => {
                     failed = false;
-                    self.enter(stream, address);
+                    self.greet(stream, address, here);
                 }
                 Err(error) if is_the_viewers(&error) => {}
                 Err(error) => {
@@ -76,11 +77,11 @@ impl<R: Respond> Door<R> {
         // One turn of the runtime, so that it has heard of what is queued.
         yield_now().await;
         while let Some((stream, address)) = queued(&listener).await {
-            self.enter(stream, address);
+            self.greet(stream, address, here);
         }
     }
 
-    fn enter(&self, stream: TcpStream, address: SocketAddr) {
+    pub(super) fn enter(&self, stream: TcpStream, address: SocketAddr) {
         if self.shared.open() >= self.shared.connections_max.load(Relaxed) {
             self.roll.turned_away();
             return;

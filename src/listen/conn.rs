@@ -121,7 +121,7 @@ where
     };
     // Told before it began: it answers what was read ahead, and that only.
     // (A graceful shutdown would close it, since hyper has not seen those bytes.)
-    let mut told = vitals.order() >= Order::Last;
+    let mut told = vitals.order() >= Order::Retire;
     let mut http = protocol::http1()
         .keep_alive(!told)
         .serve_connection(TokioIo::new(wire), service)

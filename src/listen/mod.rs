@@ -17,6 +17,7 @@
 //! | a viewer that stops reading, or stops sending a body | `overdue.rs` |
 //! | bytes of a head, streams, reset floods | `protocol.rs` |
 //! | interim responses to one request | `outbox.rs` |
+//! | a PROXY protocol header, where one is asked for | `proxy.rs` |
 //! | open connections | [`CONNECTIONS_MAX`] |
 //! | draining | the deadline given to [`Workers::drain`] |
 //!
@@ -38,6 +39,7 @@ mod layers;
 mod outbox;
 mod overdue;
 mod protocol;
+mod proxy;
 mod roll;
 mod socket;
 mod sweep;

@@ -49,7 +49,7 @@ impl LiveBounds {
         self.idle_ms.store(millis(bounds.idle_timeout), Relaxed);
     }
 
-    fn now(&self) -> Bounds {
+    pub(super) fn now(&self) -> Bounds {
         Bounds {
             header_timeout: Duration::from_millis(self.header_ms.load(Relaxed)),
             idle_timeout: Duration::from_millis(self.idle_ms.load(Relaxed)),

@@ -17,11 +17,13 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     Bounds, Respond,
+    proxy::Doorstep,
     roll::{Roll, Tally},
     socket::{dealt, listeners},
     sweep::LiveBounds,
     worker::{Command, Worker, runtime},
 };
+use crate::site::Proxies;
 
 /// Viewers' connections at once, in the whole process; further ones are closed
 /// as soon as they are accepted. Fewer where the process may open fewer files:
@@ -36,6 +38,7 @@ pub const CONNECTIONS_MAX: usize = 65_536;
 pub(super) struct Shared {
     pub(super) bounds: Arc<LiveBounds>,
     pub(super) connections_max: AtomicUsize,
+    pub(super) doorstep: Doorstep,
     rolls: Vec<Arc<Roll>>,
 }
 
@@ -93,6 +96,7 @@ impl Workers {
         let shared = Arc::new(Shared {
             bounds: Arc::new(LiveBounds::new(Bounds::default())),
             connections_max: AtomicUsize::new(connections_max(files_max())),
+            doorstep: Doorstep::default(),
             rolls: (0..count).map(|_| Arc::default()).collect(),
         });
         let make = Arc::new(make);
@@ -185,6 +189,12 @@ impl Workers {
     /// New bounds, from the next sweep on, for open connections too.
     pub fn set_bounds(&self, bounds: Bounds) {
         self.shared.bounds.set(bounds);
+    }
+
+    /// What stands before us, for connections that come from now on. To be said before a
+    /// listener opens that it names.
+    pub fn set_proxies(&self, proxies: Proxies) {
+        self.shared.doorstep.set(proxies);
     }
 
     /// Another limit than [`CONNECTIONS_MAX`], for connections that come from now on.

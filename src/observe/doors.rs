@@ -20,6 +20,11 @@ pub fn connection_overdue(why: &dyn fmt::Debug) {
     debug!(target: TARGET, ?why, "connection overdue");
 }
 
+/// A connection that should have begun with a PROXY protocol header was closed.
+pub fn not_introduced(peer: SocketAddr, cause: &dyn fmt::Display) {
+    debug!(target: TARGET, %peer, %cause, "connection not introduced");
+}
+
 /// A connection ended with an error, mostly the viewer's.
 pub fn connection_ended(cause: &dyn fmt::Display) {
     debug!(target: TARGET, %cause, "connection ended");

@@ -27,6 +27,10 @@ pub struct BehaviourMeters {
     pub viewer_bytes: Count,
     /// Requests that waited for another request's fetch.
     pub coalesced: Count,
+    /// Requests refused because their viewer asked too much.
+    pub rate_limited: Count,
+    /// Bytes of bodies not sent, since a smaller coding was.
+    pub saved_bytes: Count,
     /// From sending a request to its origin until the head of the answer; shared
     /// by all behaviours of one origin.
     pub origin_first_byte: Histogram,

@@ -38,6 +38,10 @@ mod names {
         "coalesced_waits",
         "Requests that waited for another request's fetch",
     );
+    pub(super) const RATE_LIMITED: Name = (
+        "rate_limited",
+        "Requests refused because their viewer asked too much",
+    );
     pub(super) const FIRST_BYTE: Name = (
         "origin_first_byte_seconds",
         "From sending a request to an origin until the head of its answer",
@@ -49,6 +53,14 @@ mod names {
     pub(super) const NOT_STORED: Name = (
         "not_stored",
         "Responses on cached behaviours that were not stored, by reason",
+    );
+    pub(super) const SAVED_BYTES: Name = (
+        "compression_saved_bytes",
+        "Bytes that viewers were not sent, since they got a smaller coding of a stored body",
+    );
+    pub(super) const RECODINGS: Name = (
+        "recodings",
+        "Stored bodies put into another coding, by that coding and how it went",
     );
     pub(super) const CACHE_BYTES: Name = (
         "cache_bytes",
@@ -127,9 +139,12 @@ pub(super) struct Families {
     pub(super) unrouted: Count,
     pub(super) viewer_bytes: Family<BehaviourLabels, Counter>,
     pub(super) coalesced: Family<BehaviourLabels, Counter>,
+    pub(super) rate_limited: Family<BehaviourLabels, Counter>,
     pub(super) first_byte: Family<OriginLabels, Histogram>,
     pub(super) origin_failures: Family<FailureLabels, Counter>,
     pub(super) not_stored: Family<ReasonLabels, Counter>,
+    pub(super) saved_bytes: Family<BehaviourLabels, Counter>,
+    pub(super) recodings: Family<CodingLabels, Counter>,
     pub(super) panics: Count,
     pub(super) reloads: Family<ResultLabels, Counter>,
     pub(super) last_reload_ok: Gauge<i64, AtomicI64>,
@@ -170,6 +185,12 @@ pub(super) struct ReasonLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct CodingLabels {
+    pub(super) coding: &'static str,
+    pub(super) result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct ResultLabels {
     pub(super) result: &'static str,
 }
@@ -186,6 +207,11 @@ impl Families {
             self.viewer_bytes.clone(),
         );
         add(&mut registry, names::COALESCED, self.coalesced.clone());
+        add(
+            &mut registry,
+            names::RATE_LIMITED,
+            self.rate_limited.clone(),
+        );
         add(&mut registry, names::FIRST_BYTE, self.first_byte.clone());
         add(
             &mut registry,
@@ -193,6 +219,8 @@ impl Families {
             self.origin_failures.clone(),
         );
         add(&mut registry, names::NOT_STORED, self.not_stored.clone());
+        add(&mut registry, names::SAVED_BYTES, self.saved_bytes.clone());
+        add(&mut registry, names::RECODINGS, self.recodings.clone());
         add(&mut registry, names::PANICS, self.panics.0.clone());
         add(&mut registry, names::RELOADS, self.reloads.clone());
         add(

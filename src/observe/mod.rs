@@ -26,7 +26,7 @@ mod succession;
 mod trace;
 
 pub use audit::Ordered;
-pub use doors::{cannot_accept, connection_ended, connection_overdue};
+pub use doors::{cannot_accept, connection_ended, connection_overdue, not_introduced};
 pub use events::Stop;
 pub use histogram::{Histogram, Waits};
 pub use lines::Log;
@@ -34,5 +34,5 @@ pub use meters::{BehaviourMeters, ByResult, Count, Meters};
 pub use metrics::Source;
 pub use panics::log_panics;
 pub use registry::Events;
-pub use result::CacheResult;
+pub use result::{CacheResult, Went};
 pub use trace::{BadLog, Format, install};

@@ -16,14 +16,15 @@ use std::{
 use prometheus_client::{encoding::text, registry::Registry};
 
 use super::{
-    BehaviourMeters, ByResult, CacheResult, Count, Meters, Source,
+    BehaviourMeters, ByResult, CacheResult, Count, Meters, Source, Went,
     metrics::{
-        BehaviourLabels, FailureLabels, Families, OriginLabels, ReasonLabels, RequestLabels,
-        Sources,
+        BehaviourLabels, CodingLabels, FailureLabels, Families, OriginLabels, ReasonLabels,
+        RequestLabels, Sources,
     },
     quiet::Quiet,
 };
 use crate::{
+    fields::encoding::Coding,
     policy::failover::Phase,
     site::{Behaviour, Distribution, Snapshot},
 };
@@ -119,6 +120,8 @@ impl Events {
             requests: ByResult(CacheResult::ALL.map(requests)),
             viewer_bytes: Count(self.families.viewer_bytes.get_or_create_owned(&names)),
             coalesced: Count(self.families.coalesced.get_or_create_owned(&names)),
+            rate_limited: Count(self.families.rate_limited.get_or_create_owned(&names)),
+            saved_bytes: Count(self.families.saved_bytes.get_or_create_owned(&names)),
             origin_first_byte: self.families.first_byte.get_or_create_owned(&origin),
             origin_wait: self.families.origin_wait.get_or_create_owned(&names),
             viewer_head: self.families.viewer_head.get_or_create_owned(&names),
@@ -134,6 +137,8 @@ impl Events {
             }
             self.families.viewer_bytes.remove(gone);
             self.families.coalesced.remove(gone);
+            self.families.rate_limited.remove(gone);
+            self.families.saved_bytes.remove(gone);
             self.families.origin_wait.remove(gone);
             self.families.viewer_head.remove(gone);
         }
@@ -163,6 +168,15 @@ impl Events {
         self.families
             .not_stored
             .get_or_create(&ReasonLabels { reason })
+            .inc();
+    }
+
+    /// A stored body was put into `coding`, or not.
+    pub fn recoded(&self, coding: Coding, went: Went) {
+        let (coding, result) = (coding.name(), went.as_str());
+        self.families
+            .recodings
+            .get_or_create(&CodingLabels { coding, result })
             .inc();
     }
 

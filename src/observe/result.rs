@@ -48,6 +48,31 @@ impl CacheResult {
     }
 }
 
+/// How the making of a coding of a stored body went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Went {
+    /// It is kept.
+    Made,
+    /// It saves too little, or would decode to too much.
+    TooLarge,
+    /// The store had no room for it.
+    NoRoom,
+    /// The origin's bytes are not in the coding that they are said to be in.
+    Corrupt,
+}
+
+impl Went {
+    /// The value of the `result` label.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Made => "made",
+            Self::TooLarge => "too_large",
+            Self::NoRoom => "no_room",
+            Self::Corrupt => "corrupt",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

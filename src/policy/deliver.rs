@@ -1,12 +1,14 @@
 //! What a viewer sees of an answer: which fields are kept, and how we say what happened
 //! (RFC 9111 §5.1, RFC 9211).
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use smallvec::SmallVec;
 
-use super::{Key, Rules, WhyNot, control::Control, reuse::Standing, storable};
+use super::{
+    Key, Rules, WhyNot, control::Control, recode::Recodable, represent, reuse::Standing, storable,
+};
 use crate::{
     fields::{date, forwarded, hop, tags},
     time::Timestamp,
@@ -16,6 +18,8 @@ use crate::{
 pub const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 /// `X-Cache`, CloudFront's way to say the same.
 pub const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
+/// `Server-Timing`, where an answer's time went.
+pub const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 /// `X-Request-Id`, made or passed on.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -182,6 +186,47 @@ pub struct Report {
     pub age: Option<u32>,
     /// `X-Request-Id`.
     pub request_id: HeaderValue,
+    /// `Server-Timing`, where the behaviour has it.
+    pub timing: Option<Timing>,
+}
+
+/// `Server-Timing` (Server Timing §3), with CloudFront's metric names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// How long the request had been waiting when its answer was at hand.
+    pub waited: Duration,
+}
+
+impl Timing {
+    /// Writes the field; the origin's own goes on only with an answer that is its own, as at
+    /// CloudFront: it stays on a miss and goes on a hit.
+    fn write(self, status: &CacheStatus, headers: &mut HeaderMap) {
+        if status.hit {
+            headers.insert(SERVER_TIMING, HeaderValue::from_static("cdn-cache-hit"));
+            return;
+        }
+        if status.fwd.is_none() {
+            // Nobody was asked, and nothing was looked up.
+            return;
+        }
+        let what = match status.fwd_status {
+            _ if status.collapsed => "cdn-cache-hit",
+            Some(StatusCode::NOT_MODIFIED) => "cdn-cache-refresh",
+            Some(_) | None => "cdn-cache-miss",
+        };
+        let waited = self.waited.as_millis();
+        let mut text = Line::default();
+        // Writing to a `Line` cannot fail.
+        let _ = write!(text, "{what}, cdn-upstream-fbl;dur={waited}");
+        let Ok(value) = HeaderValue::from_bytes(&text.0) else {
+            return;
+        };
+        if what == "cdn-cache-miss" {
+            headers.append(SERVER_TIMING, value);
+        } else {
+            headers.insert(SERVER_TIMING, value);
+        }
+    }
 }
 
 impl Report {
@@ -190,6 +235,9 @@ impl Report {
     pub fn write(self, headers: &mut HeaderMap) {
         if let Some(age) = self.age {
             headers.insert(header::AGE, number(age));
+        }
+        if let Some(timing) = self.timing {
+            timing.write(&self.status, headers);
         }
         headers.append(CACHE_STATUS, self.status.value());
         headers.insert(X_CACHE, HeaderValue::from_static(self.outcome.x_cache()));
@@ -267,12 +315,18 @@ pub fn kept_back(headers: &HeaderMap, rules: &Rules) -> HeaderMap {
 }
 
 /// The fields of a response as they are stored: without what a qualified directive keeps
-/// out, without its age, which is counted on, without its tags, and with a `Date`.
+/// out, without its age, which is counted on, without its tags, and with a `Date`; with `Vary`
+/// where there may be other codings of it.
 ///
 /// "A recipient with a clock that receives a response message without a Date header field
 /// MUST record the time it was received and append a corresponding Date header field to the
 /// message's header section if it is cached or forwarded downstream" (RFC 9110 §6.6.1).
-pub fn as_stored(headers: &HeaderMap, rules: &Rules, received: Timestamp) -> HeaderMap {
+pub fn as_stored(
+    headers: &HeaderMap,
+    rules: &Rules,
+    received: Timestamp,
+    recodable: Option<Recodable>,
+) -> HeaderMap {
     let directives = Control::of(headers, rules).directives;
     let mut stored = headers.clone();
     for name in storable::withheld(&directives) {
@@ -286,6 +340,9 @@ pub fn as_stored(headers: &HeaderMap, rules: &Rules, received: Timestamp) -> Hea
         HeaderValue::from_bytes(&date::format(received))
             .unwrap_or_else(|_| HeaderValue::from_static("0"))
     });
+    if recodable.is_some() {
+        represent::vary(&mut stored);
+    }
     stored
 }
 
@@ -389,7 +446,7 @@ mod tests {
             "max-age=9, no-cache=\"set-cookie\", private=\"x-a\"",
         );
         let headers = fields(&[control, ("set-cookie", "a=1"), ("x-a", "1"), ("age", "5")]);
-        let stored = as_stored(&headers, &rules(), NOW);
+        let stored = as_stored(&headers, &rules(), NOW, None);
         assert_eq!(stored.len(), 2);
         assert_eq!(stored["date"], "Sun, 22 Nov 2026 12:00:00 GMT");
         let kept_back = kept_back(&headers, &rules());
@@ -406,7 +463,7 @@ mod tests {
         let headers = fields(&[&tags[..], &[control]].concat());
         assert!(kept_back(&headers, &rules()).is_empty());
         let count = |headers: HeaderMap| (headers.len(), headers.contains_key("cache-control"));
-        assert_eq!(count(as_stored(&headers, &rules(), NOW)), (2, true));
+        assert_eq!(count(as_stored(&headers, &rules(), NOW, None)), (2, true));
         assert_eq!(count(interim(&headers)), (2, true));
     }
 

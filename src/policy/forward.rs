@@ -9,7 +9,10 @@ use http::{
     uri::{InvalidUri, PathAndQuery},
 };
 
-use super::{Ask, ForwardQuery, RequestDirectives, Rules, Selection, Target};
+use super::{
+    Ask, ForwardQuery, ForwardedFor, RequestDirectives, Rules, Selection, Target,
+    peer::{X_FORWARDED_FOR, X_FORWARDED_PROTO},
+};
 use crate::fields::{cookie, encoding::Codings, forwarded, hop, query};
 
 /// Why the origin is asked.
@@ -71,9 +74,7 @@ pub const NEVER_PASSED: &[&str] = &[
 
 /// Of an upgrade to HTTP/2 in clear text, which we take for no upgrade (RFC 9113 §3.1).
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// The request that the origin gets for `ask`.
 ///
@@ -117,11 +118,7 @@ pub fn request(
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(codings));
     }
     cookies(ask, rules, &mut headers);
-    let forwarded_for = ask.headers.get_all(X_FORWARDED_FOR);
-    headers.insert(
-        X_FORWARDED_FOR,
-        forwarded::append_for(forwarded_for, ask.viewer.ip()),
-    );
+    headers.insert(X_FORWARDED_FOR, forwarded_for(ask, rules));
     headers.insert(
         X_FORWARDED_PROTO,
         HeaderValue::from_static(ask.scheme.as_str()),
@@ -143,6 +140,16 @@ pub fn request(
         target,
         headers,
     })
+}
+
+/// What came and who connected, or the viewer alone.
+fn forwarded_for(ask: &Ask, rules: &Rules) -> HeaderValue {
+    match rules.viewer.forwarded_for {
+        ForwardedFor::Append => {
+            forwarded::append_for(ask.headers.get_all(X_FORWARDED_FOR), ask.peer)
+        }
+        ForwardedFor::Replace => forwarded::append_for([], ask.viewer.ip()),
+    }
 }
 
 /// Whether a viewer's field reaches the origin at all.

@@ -2,7 +2,10 @@
 
 use http::{HeaderMap, Method, StatusCode};
 
-use super::{Ask, Caching, Key, Methods, Rules};
+use super::{
+    Ask, Caching, Key, Methods, Rules, cors,
+    protocol::{self, Verdict},
+};
 use crate::fields::hop;
 
 /// What becomes of a request, before anything is looked up.
@@ -12,6 +15,10 @@ pub enum Intent {
     Cache(Key),
     /// Only the origin can answer, and nothing is kept.
     Pass(WhyPass),
+    /// The viewer is sent to the same target over HTTPS, with this status.
+    Redirect(StatusCode),
+    /// A page of another site asks whether it may ask; that is answered here.
+    Preflight,
     /// It is answered here.
     Refuse(Refusal),
 }
@@ -52,6 +59,8 @@ impl WhyPass {
 /// Why a request is refused here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
+    /// The behaviour is served over TLS only; CloudFront's answer is 403.
+    HttpsOnly,
     /// The behaviour does not let its method through; CloudFront's answer is 403.
     MethodNotAllowed,
     /// The edge never serves the method: CONNECT and TRACE.
@@ -64,6 +73,7 @@ impl Refusal {
     /// The status, and the name of the error in the answer's body.
     pub const fn answer(self) -> (StatusCode, &'static str) {
         match self {
+            Self::HttpsOnly => (StatusCode::FORBIDDEN, "https_only"),
             Self::MethodNotAllowed => (StatusCode::FORBIDDEN, "method_not_allowed"),
             Self::MethodNotSupported => (StatusCode::METHOD_NOT_ALLOWED, "method_not_supported"),
             Self::BodyOnRead => (StatusCode::BAD_REQUEST, "body_on_read"),
@@ -75,6 +85,7 @@ impl Refusal {
     /// The clause that says so.
     pub const fn clause(self) -> &'static str {
         match self {
+            Self::HttpsOnly => "the behaviour's `viewer_protocol` leaves plain HTTP out",
             Self::MethodNotAllowed => "the behaviour's `methods` leave it out",
             Self::MethodNotSupported => "RFC 9110 §15.5.6: no resource of ours takes it",
             Self::BodyOnRead => "RFC 9110 §9.3.1: content without a meaning, which no key holds",
@@ -97,6 +108,14 @@ pub fn asks_for_websocket(method: &Method, headers: &HeaderMap) -> bool {
 pub fn intent(ask: &Ask, rules: &Rules) -> Intent {
     if matches!(ask.method, Method::CONNECT | Method::TRACE) {
         return Intent::Refuse(Refusal::MethodNotSupported);
+    }
+    match protocol::verdict(ask, rules) {
+        Verdict::Serve => {}
+        Verdict::Redirect(status) => return Intent::Redirect(status),
+        Verdict::Refuse => return Intent::Refuse(Refusal::HttpsOnly),
+    }
+    if rules.viewer.cors.is_some() && cors::is_preflight(ask) {
+        return Intent::Preflight;
     }
     let read = matches!(ask.method, Method::GET | Method::HEAD);
     let allowed = match rules.methods {
@@ -137,6 +156,8 @@ mod tests {
         let seen = match intent(&ask, rules) {
             Intent::Cache(_) => Ok("cache"),
             Intent::Pass(why) => Ok(why.status().1),
+            Intent::Redirect(_) => Ok("redirect"),
+            Intent::Preflight => Ok("preflight"),
             Intent::Refuse(why) => Err(why),
         };
         assert_eq!(seen, expected, "{method}");

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use http::{StatusCode, header};
 
-use super::{Rules, Ttls, control::Control};
+use super::{Rules, Ttls, control::Control, errors};
 use crate::{
     fields::{cache_control::Scope, date},
     time::Timestamp,
@@ -42,6 +42,8 @@ pub enum Source {
     Heuristic,
     /// `ttl.error`.
     Error,
+    /// The `ttl` of an error answer.
+    ErrorAnswer,
     /// `ttl.default`.
     Default,
     /// `ttl.min`, over the origin's `no-store`, `private` or `no-cache`.
@@ -59,6 +61,7 @@ impl Source {
             Self::Expires => "Expires (RFC 9111 §5.3)",
             Self::Heuristic => "ttl.heuristic of the age since Last-Modified (RFC 9111 §4.2.2)",
             Self::Error => "ttl.error",
+            Self::ErrorAnswer => "ttl of an error",
             Self::Default => "ttl.default",
             Self::Override => "ttl.min, by unsafe_ttl_min_overrides_origin",
             Self::Nobody => "nobody",
@@ -87,7 +90,7 @@ pub fn lifetime(
     } else if let Some((named, source)) = explicit(control, received) {
         (named.clamp(secs(ttl.min), secs(ttl.max)), source)
     } else {
-        implicit(ttl, status, control, received)
+        implicit(rules, status, control, received)
     };
     // "A cache MUST NOT generate a stale response if it is prohibited by an explicit
     // in-protocol directive (e.g., by a no-cache response directive, a must-revalidate
@@ -151,12 +154,13 @@ fn explicit(control: &Control<'_>, received: Timestamp) -> Option<(u32, Source)>
 
 /// What the behaviour says for an answer that names no lifetime.
 fn implicit(
-    ttl: &Ttls,
+    rules: &Rules,
     status: StatusCode,
     control: &Control<'_>,
     received: Timestamp,
 ) -> (u32, Source) {
-    let code = status.as_u16();
+    let (ttl, code) = (&rules.ttl, status.as_u16());
+    let listed = errors::of(&rules.viewer.errors, status).and_then(|error| error.ttl);
     if let Some(seconds) = heuristic(ttl, code, control, received) {
         return (
             seconds.clamp(secs(ttl.min), secs(ttl.max)),
@@ -164,6 +168,7 @@ fn implicit(
         );
     }
     let (named, source) = match code {
+        _ if listed.is_some() => (listed.unwrap_or_default(), Source::ErrorAnswer),
         404 | 410 | 414 | 500..=599 => (ttl.error, Source::Error),
         // A redirect, and any other refusal, is kept only when the origin says so.
         200 | 203 | 204 => (ttl.default.max(ttl.min), Source::Default),

@@ -6,7 +6,10 @@
 //!
 //! | question | file | source |
 //! |---|---|---|
+//! | how many requests of one viewer? | `rate` | RFC 6585 §4 |
 //! | for the cache, for the origin, or answered here? | `intent` | CloudFront behaviours |
+//! | who asks, behind which proxies? | `peer` | X-Forwarded-For |
+//! | over TLS only? | `protocol` | CloudFront viewer protocol policy |
 //! | what identifies the answer? | `key` | RFC 9111 §2 |
 //! | whose directives count? | `control` | RFC 9213 |
 //! | may it be stored? | `storable` | RFC 9111 §3, §3.5 |
@@ -20,16 +23,25 @@
 //! | how is it validated and refreshed? | `validate` | RFC 9111 §4.3, §3.2 |
 //! | the origin answered, or did not: what now? | `settle` | RFC 9111 §4.2.4, §4.3.3 |
 //! | does the viewer's own condition hold? | `precondition` | RFC 9110 §13 |
+//! | may the edge make other codings of it? | `recode` | CloudFront compressed files |
+//! | in which coding does the viewer get it? | `represent` | RFC 9110 §8.4, §12.5.3 |
 //! | which bytes of it does the viewer want? | `slice` | RFC 9110 §14 |
 //! | what is kept of a part, and what does it answer? | `partial` | RFC 9111 §3.3, §3.4 |
 //! | what goes to the origin? | `forward` | CloudFront origin request policy |
 //! | try again? | `failover` | CloudFront origin timeouts |
 //! | how is a failure told? | `answer` | RFC 9110 §15.6 |
 //! | what goes to the viewer? | `deliver` | RFC 9211 |
+//! | and what is done to it last? | `finish` | CloudFront response headers policy |
+//! | with which fields of the behaviour's own? | `response_headers` | CloudFront response headers policy |
+//! | may a script of another site read it? | `cors` | Fetch, CORS protocol |
+//! | which error is told otherwise, or kept? | `errors` | CloudFront custom error responses |
 //! | does a path match a behaviour? | `pattern` | CloudFront path patterns |
 //! | what does a successful unsafe request end? | `unsafe_method` | RFC 9111 §4.4 |
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, uri::PathAndQuery};
 
@@ -38,8 +50,11 @@ use crate::{fields::host::Host, time::Timestamp};
 pub mod age;
 pub mod answer;
 pub mod control;
+pub mod cors;
 pub mod deliver;
+pub mod errors;
 pub mod failover;
+pub mod finish;
 pub mod forward;
 pub mod intent;
 pub mod key;
@@ -47,7 +62,13 @@ pub mod lifetime;
 pub mod marks;
 pub mod partial;
 pub mod pattern;
+pub mod peer;
 pub mod precondition;
+pub mod protocol;
+pub mod rate;
+pub mod recode;
+pub mod represent;
+pub mod response_headers;
 pub mod reuse;
 pub mod search;
 pub mod selector;
@@ -59,8 +80,14 @@ pub mod validate;
 pub mod variant;
 mod why_not;
 
+pub use cors::Cors;
+pub use errors::ErrorAnswer;
 pub use failover::Failure;
 pub use key::{Key, KeySpec};
+pub use peer::ForwardedFor;
+pub use protocol::ViewerProtocol;
+pub use rate::RateLimit;
+pub use response_headers::ResponseHeaders;
 pub use settle::Meta;
 pub use why_not::WhyNot;
 
@@ -102,8 +129,10 @@ pub struct Ask {
     pub has_body: bool,
     /// The version of the viewer's message.
     pub version: Version,
-    /// The viewer's address.
+    /// The viewer's address, as trusted proxies name it.
     pub viewer: SocketAddr,
+    /// Who connected: the viewer, or the last proxy before us.
+    pub peer: IpAddr,
     /// When its head arrived.
     pub at: Timestamp,
 }
@@ -147,8 +176,55 @@ pub struct Rules {
     pub cache_groups: bool,
     /// Whether `No-Vary-Search` counts (draft-ietf-httpbis-no-vary-search).
     pub no_vary_search: bool,
+    /// What it does for viewers by itself.
+    pub viewer: ViewerRules,
+    /// Whether viewers get stored answers in the coding that they accept.
+    pub compress: bool,
     /// Loud relaxations; all off unless an operator wrote them down.
     pub relaxed: Relaxed,
+}
+
+/// What a behaviour does for viewers by itself, whatever the origin says; by default nothing.
+#[derive(Clone, Debug, Default)]
+pub struct ViewerRules {
+    /// What becomes of requests that did not come over TLS.
+    pub protocol: ViewerProtocol,
+    /// How many requests one viewer may ask; `None` is any number.
+    pub rate_limit: Option<RateLimit>,
+    /// The fields that answers lose and gain.
+    pub response: ResponseHeaders,
+    /// Who may read answers from another site's pages; `None` leaves it to the origin.
+    pub cors: Option<Cors>,
+    /// Whether answers say where their time went (Server Timing §3).
+    pub server_timing: ServerTiming,
+    /// Errors that are told otherwise, or kept, each status at most once.
+    pub errors: Vec<ErrorAnswer>,
+    /// What the origin is told of who asks.
+    pub forwarded_for: ForwardedFor,
+}
+
+/// Whether answers carry `Server-Timing`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ServerTiming {
+    /// Only the origin's own.
+    #[default]
+    Off,
+    /// Ours: hit or miss, and how long the origin took.
+    On,
+}
+
+impl ViewerRules {
+    /// Whether answers leave as they are.
+    pub fn leaves_answers_alone(&self) -> bool {
+        self.response.is_empty() && self.cors.is_none() && self.errors.is_empty()
+    }
+
+    /// How many fields an answer gains at most, so that a head is made large enough at once.
+    pub fn added_fields_max(&self) -> usize {
+        let timing = usize::from(self.server_timing == ServerTiming::On);
+        let cors = self.cors.as_ref().map_or(0, |_| cors::ADDED_FIELDS_MAX);
+        self.response.added_fields_max() + cors + timing
+    }
 }
 
 /// Which methods a behaviour lets through (CloudFront: allowed methods).
@@ -308,6 +384,7 @@ pub(crate) mod tests {
             has_body: false,
             version: Version::HTTP_11,
             viewer: SocketAddr::from(([192, 0, 2, 1], 4711)),
+            peer: IpAddr::from([192, 0, 2, 1]),
             at: NOW,
         }
     }
@@ -348,6 +425,8 @@ pub(crate) mod tests {
             vary: Vary::Rfc,
             cache_groups: true,
             no_vary_search: false,
+            viewer: ViewerRules::default(),
+            compress: true,
             relaxed: Relaxed::default(),
         }
     }

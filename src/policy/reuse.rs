@@ -139,6 +139,12 @@ pub fn only_if_cached(ask: &Ask, rules: &Rules) -> bool {
         && Directives::parse(ask.headers.get_all(header::CACHE_CONTROL)).only_if_cached
 }
 
+/// Whether a response that just arrived may answer others than who it was asked for, whatever
+/// that one wished for itself.
+pub fn shareable(meta: &Meta, now: Timestamp) -> bool {
+    !meta.lifetime.always_validate && standing(meta, now).ttl > 0
+}
+
 /// Whether the answer to another request, just arrived, may answer `ask` too.
 ///
 /// "A cache can use a response that is stored or storable to satisfy multiple requests,

@@ -7,6 +7,7 @@ use super::{
     control::Control,
     lifetime::{self, Lifetime, Source},
     marks::{Marks, Sequence},
+    recode::{self, Recodable},
     reuse::{self, Standing},
     search::Search,
     storable, validate,
@@ -29,6 +30,8 @@ pub struct Meta {
     pub strict: bool,
     /// What it varies by.
     pub varying: Option<Box<Varying>>,
+    /// How it came, where there may be other codings of it.
+    pub recodable: Option<Recodable>,
     /// Which other queries it answers.
     pub search: Option<Box<Search>>,
     /// What it can be invalidated by.
@@ -94,8 +97,7 @@ pub fn answered(
                 return Settled::AskAnew;
             }
             let merged = validate::merged(stored.headers, headers);
-            let head = (stored.meta.status, &merged);
-            let meta = renewed(ask, rules, &stored.meta.marks, head, times);
+            let meta = refreshed(ask, rules, stored.meta, headers, &merged, times);
             return Settled::Refresh(merged, meta);
         }
         // "if a cache receives a 5xx (Server Error) response while attempting to validate a
@@ -126,8 +128,10 @@ pub fn failed(stored: Option<&Meta>, now: Timestamp) -> Settled {
 fn stale_if_error(meta: &Meta, now: Timestamp) -> Option<Standing> {
     let standing = reuse::standing(meta, now);
     let within = -standing.ttl <= i64::from(meta.lifetime.if_error);
+    // An error is no better than the next one, and would be served without being kept anew.
+    let sound = !meta.status.is_server_error();
     // A response that had to be validated though fresh is not stale, yet as unusable.
-    (within && meta.lifetime.if_error > 0).then_some(standing)
+    (within && sound && meta.lifetime.if_error > 0).then_some(standing)
 }
 
 /// What would be remembered of a response that a stored one with the marks `old` has become
@@ -142,6 +146,27 @@ pub fn renewed(
 ) -> Result<Meta, WhyNot> {
     let marks = old.refreshed(ask, rules, merged);
     remembered(ask, rules, (status, merged), times, marks)
+}
+
+/// What would be remembered of the stored response that `stored` is of, when `fresh` confirmed
+/// it and made its fields `merged`; or why it is no longer stored.
+pub fn refreshed(
+    ask: &Ask,
+    rules: &Rules,
+    stored: &Meta,
+    fresh: &HeaderMap,
+    merged: &HeaderMap,
+    times: Times,
+) -> Result<Meta, WhyNot> {
+    let mut meta = renewed(ask, rules, &stored.marks, (stored.status, merged), times)?;
+    // What is stored names Accept-Encoding by our own hand; the origin's word is the older one
+    // where it does not say it anew.
+    if let (Some(now), Some(then)) = (&mut meta.recodable, stored.recodable)
+        && !fresh.contains_key(header::VARY)
+    {
+        now.negotiated = then.negotiated;
+    }
+    Ok(meta)
 }
 
 /// What would be remembered of the response, or why it is not stored.
@@ -189,7 +214,8 @@ fn remembered(
         || directives.proxy_revalidate
         || directives.s_maxage.is_some()
         || lifetime.always_validate;
-    let varying = Varying::of(headers, ask, rules).map_err(|_| WhyNot::VaryStar)?;
+    let recodable = recode::recodable(rules, status, headers);
+    let varying = Varying::of(headers, ask, rules, recodable).map_err(|_| WhyNot::VaryStar)?;
     Ok(Meta {
         status,
         received: times.received,
@@ -197,6 +223,7 @@ fn remembered(
         lifetime,
         strict,
         varying,
+        recodable: recodable.ok(),
         search: Search::of(ask, rules, headers),
         marks: marks?,
         born: times.born,

@@ -54,6 +54,10 @@ pub fn storable(
     if matches!(status.as_u16(), 401 | 403 | 407) {
         return Err(WhyNot::AsksForCredentials);
     }
+    // One viewer's odd wishes are no answer for the others (security case C7).
+    if status == StatusCode::NOT_ACCEPTABLE {
+        return Err(WhyNot::NotAcceptable);
+    }
     credentials(ask, rules, control)?;
     if sets_cookie(headers, directives) && !rules.relaxed.store_set_cookie {
         return Err(WhyNot::SetCookie);

@@ -7,7 +7,10 @@
 use http::{HeaderMap, HeaderName, header};
 use smallvec::SmallVec;
 
-use super::{Ask, Rules};
+use super::{
+    Ask, Rules,
+    recode::{self, Recodable, WhyAsIs},
+};
 use crate::fields::{encoding::Codings, language, list};
 
 /// The most variants one key may have.
@@ -55,8 +58,19 @@ pub fn names(headers: &HeaderMap) -> Result<SmallVec<[HeaderName; 4]>, Star> {
 
 impl Varying {
     /// What the response with `headers` to `ask` varies by; `None` when it does not.
-    pub fn of(headers: &HeaderMap, ask: &Ask, rules: &Rules) -> Result<Option<Box<Self>>, Star> {
-        let names = names(headers)?;
+    ///
+    /// One of which the edge makes the codings does not vary by Accept-Encoding, nor does one
+    /// of which there is none worth making: [`recode::parts`].
+    pub fn of(
+        headers: &HeaderMap,
+        ask: &Ask,
+        rules: &Rules,
+        recodable: Result<Recodable, WhyAsIs>,
+    ) -> Result<Option<Box<Self>>, Star> {
+        let mut names = names(headers)?;
+        if !recode::parts(recodable) {
+            names.retain(|name| *name != header::ACCEPT_ENCODING);
+        }
         if names.is_empty() {
             return Ok(None);
         }
@@ -122,6 +136,13 @@ impl Varying {
     }
 }
 
+/// A hash of the codings that `ask` accepts; the same for all spellings that we treat alike,
+/// no field among them.
+pub fn accepting(ask: &Ask) -> u128 {
+    let codings = Codings::parse(ask.headers.get_all(header::ACCEPT_ENCODING));
+    super::key::hash(codings.normalised().as_bytes())
+}
+
 /// The hash of the values of all names but `Accept-Language`.
 fn others(names: &[HeaderName], ask: &Ask, rules: &Rules) -> u128 {
     let others: SmallVec<[HeaderName; 4]> = names
@@ -184,6 +205,8 @@ mod tests {
     use super::*;
     use crate::policy::tests::{ask, fields, rules};
 
+    const AS_IS: Result<Recodable, WhyAsIs> = Err(WhyAsIs::Off);
+
     #[track_caller]
     fn check(vary: &'static str, name: &'static str, one: &[&str], other: &[&str], same: bool) {
         let with = |values: &[&str]| {
@@ -195,7 +218,7 @@ mod tests {
             ask
         };
         let rules = rules();
-        let varying = Varying::of(&fields(&[("vary", vary)]), &with(one), &rules)
+        let varying = Varying::of(&fields(&[("vary", vary)]), &with(one), &rules, AS_IS)
             .unwrap()
             .unwrap();
         assert_eq!(
@@ -239,12 +262,26 @@ mod tests {
         };
         let headers = fields(&[("vary", "Accept-Language"), ("content-language", "de")]);
         let rules = rules();
-        let varying = Varying::of(&headers, &with("en, de"), &rules)
+        let varying = Varying::of(&headers, &with("en, de"), &rules, AS_IS)
             .unwrap()
             .unwrap();
         assert!(varying.matches(&with("fr;q=0.5, de;q=1.0"), &rules));
         assert!(!varying.matches(&with("fr, de;q=0.5"), &rules));
         assert!(!varying.matches(&with("fr, de"), &rules));
+    }
+
+    #[test]
+    fn encodings_part_only_what_the_edge_leaves_alone() {
+        let mut gzip = ask("/a");
+        gzip.headers = fields(&[("accept-encoding", "gzip")]);
+        let headers = fields(&[("vary", "Accept-Encoding")]);
+        let by = |why| Varying::of(&headers, &gzip, &rules(), Err(why)).unwrap();
+        assert!(by(WhyAsIs::Type).is_none() && by(WhyAsIs::TooSmall).is_none());
+        assert!(
+            !by(WhyAsIs::NoTransform)
+                .unwrap()
+                .matches(&ask("/a"), &rules())
+        );
     }
 
     #[test]
@@ -262,7 +299,9 @@ mod tests {
         let mut with = ask("/a");
         with.headers.insert("x-a", HeaderValue::from_static("1"));
         let headers = fields(&[("vary", "X-A")]);
-        let varying = Varying::of(&headers, &with, &narrow).unwrap().unwrap();
+        let varying = Varying::of(&headers, &with, &narrow, AS_IS)
+            .unwrap()
+            .unwrap();
         assert!(varying.matches(&ask("/a"), &narrow));
     }
 }

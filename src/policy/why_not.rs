@@ -25,6 +25,8 @@ pub enum WhyNot {
     Partial,
     /// Its status asks for credentials.
     AsksForCredentials,
+    /// 406: it says that the fields of this one request could not be met.
+    NotAcceptable,
     /// `must-understand` with a status we do not.
     NotUnderstood,
     /// Nobody named a lifetime.
@@ -60,6 +62,7 @@ impl WhyNot {
             Self::Status => "status",
             Self::Partial => "partial",
             Self::AsksForCredentials => "asks-for-credentials",
+            Self::NotAcceptable => "not-acceptable",
             Self::NotUnderstood => "must-understand",
             Self::NoLifetime => "no-lifetime",
             Self::NeverFresh => "never-fresh",
@@ -86,6 +89,7 @@ impl WhyNot {
             Self::Status => "RFC 9111 §3: \"the response status code is final\", and complete",
             Self::Partial => "RFC 9111 §3.3: a part is kept with its place in the whole, or not",
             Self::AsksForCredentials => "an answer that asks for credentials is never shared",
+            Self::NotAcceptable => "RFC 9110 §15.5.7: 406 is about one request's own fields",
             Self::NotUnderstood => "RFC 9111 §5.2.2.3: must-understand, and the status is unknown",
             Self::NoLifetime => "RFC 9111 §3: no explicit lifetime, and ttl.default is 0s",
             Self::NeverFresh => "RFC 9111 §4.2: stale on arrival, without a validator",

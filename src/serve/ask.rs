@@ -83,6 +83,7 @@ pub fn checked(
         has_body,
         version: head.version,
         viewer: viewer.address,
+        peer: viewer.address.ip(),
         at,
     })
 }

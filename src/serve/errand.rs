@@ -12,6 +12,8 @@ use super::{
     Interims, ReplyBody, Way,
     led::{self, Led, Passing, passing_on},
     partial::{self, Rest},
+    recode,
+    remember::{is_alone, remember},
     synth,
 };
 use crate::{
@@ -105,7 +107,7 @@ impl Errand {
     /// Runs it in a task of its own and answers the viewer with what it brings. Dropping
     /// the future leaves the task alone.
     pub(super) async fn lead(mut self, lease: Option<Lease<Arrival>>) -> Response<ReplyBody> {
-        let way = self.way.clone();
+        let (way, key) = (self.way.clone(), self.key);
         self.interims = way.interims.clone();
         if self.stale.is_none() {
             self.part = way.part_to_complete();
@@ -115,7 +117,12 @@ impl Errand {
         let (report, led) = oneshot::channel();
         tokio::spawn(self.run(lease, Some(report)));
         match led.await {
-            Ok(led) => led::answer(&way, fwd, led),
+            Ok(led) => {
+                if let Led::Refreshed(object) | Led::Stale(object, _) = &led {
+                    recode::ready(&way, key, object).await;
+                }
+                led::answer(&way, fwd, led)
+            }
             // The task panicked, or the worker is shutting down.
             Err(_) => synth::broke(&way, fwd),
         }
@@ -180,7 +187,12 @@ impl Errand {
         let meta = self.standing_in().map(|stale| &stale.meta);
         match (settle::failed(meta, times.received), self.stale) {
             (Settled::ServeStale(standing), Some(stale)) => told.stale(stale, standing),
-            _ => told.failed(*error.failure()),
+            (_, stale) => {
+                if is_alone(self.fwd, stale.as_ref()) {
+                    remember(&self.way, self.key, error.failure(), times);
+                }
+                told.failed(*error.failure());
+            }
         }
     }
 
@@ -296,8 +308,8 @@ impl Errand {
         body: Received,
         told: &mut Told,
     ) {
-        let (edge, way) = (&self.way.edge, &*self.way);
-        let shareable = reuse::shared(&meta, &way.ask, way.rules(), edge.clock.now());
+        let edge = &self.way.edge;
+        let shareable = reuse::shareable(&meta, edge.clock.now());
         let (fill, writer, kept_back) = self.open(meta, headers);
         let reader = fill.reader();
         if shareable {
@@ -316,26 +328,33 @@ impl Errand {
         }
         let part = self.part.as_deref();
         let part = part.filter(|_| status == StatusCode::PARTIAL_CONTENT);
-        self.pour(body, Whole::of(part), &fill, writer).await;
+        let kept = self.pour(body, Whole::of(part), &fill, writer).await;
         // Only now the flight ends: whoever looks next finds what was kept.
         told.land();
+        if let Some((key, object)) = kept {
+            recode::filled(&self.way, key, &object).await;
+        }
     }
 
     /// A fill for an answer with `headers`, and the fields of it that are not stored.
     fn open(&self, meta: Meta, headers: &HeaderMap) -> (Fill, Writer, HeaderMap) {
         let (store, rules) = (&self.way.edge.store, self.way.rules());
         let kept_back = deliver::kept_back(headers, rules);
-        let headers = deliver::as_stored(headers, rules, meta.received);
+        let headers = deliver::as_stored(headers, rules, meta.received, meta.recodable);
         let (fill, writer) = Fill::new(meta, headers, store.charge(0), store.clone());
         (fill, writer, kept_back)
     }
 
-    /// Reads `body` to its end, and keeps the answer if it may be.
-    async fn pour(&self, body: Received, whole: Whole, fill: &Fill, writer: Writer) {
+    /// Reads `body` to its end, and keeps the answer if it may be; what was kept.
+    async fn pour(
+        &self,
+        body: Received,
+        whole: Whole,
+        fill: &Fill,
+        writer: Writer,
+    ) -> Option<(Key, Arc<Object>)> {
         let edge = &self.way.edge;
-        let Some(bytes) = read(&self.way, whole.start, body, &writer).await else {
-            return;
-        };
+        let bytes = read(&self.way, whole.start, body, &writer).await?;
         let wrong = whole.bytes.is_some_and(|whole| whole != bytes);
         if wrong {
             edge.events.not_stored(WhyNot::Partial.as_str());
@@ -343,21 +362,26 @@ impl Errand {
             if !whole.promised {
                 writer.finish();
             }
-            return;
+            return None;
         }
-        let Some(parts) = writer.finish() else {
-            return;
-        };
+        let parts = writer.finish()?;
         if edge.covers(fill.meta()) {
-            return edge.events.not_stored(WhyNot::Invalidated.as_str());
+            edge.events.not_stored(WhyNot::Invalidated.as_str());
+            return None;
         }
         let head = (fill.meta().clone(), fill.headers());
         let key = self.store_key(fill.meta());
-        let kept = edge.store.keep(key, head, &parts, edge.clock.now());
-        match (kept, &self.part) {
-            (Ok(_), Some(part)) => self.way.forget_part(part),
-            (Ok(_), None) => {}
-            (Err(unkept), _) => edge.events.not_stored(why_unkept(unkept).as_str()),
+        match edge.store.keep(key, head, &parts, edge.clock.now()) {
+            Ok(object) => {
+                if let Some(part) = &self.part {
+                    self.way.forget_part(part);
+                }
+                Some((key, object))
+            }
+            Err(unkept) => {
+                edge.events.not_stored(why_unkept(unkept).as_str());
+                None
+            }
         }
     }
 
@@ -414,12 +438,15 @@ impl Errand {
         told: &mut Told,
     ) {
         let (edge, way) = (&self.way.edge, &*self.way);
-        let headers = deliver::as_stored(&headers, way.rules(), times.received);
+        let recodable = meta.as_ref().ok().and_then(|meta| meta.recodable);
+        let headers = deliver::as_stored(&headers, way.rules(), times.received, recodable);
         let kept = meta.and_then(|meta| {
-            if edge.covers(&meta) {
+            // What was gone before the 304 came stays gone, even if that names other tags.
+            let was = edge.ledger.covers(&stale.meta.marks, meta.born);
+            if was.is_some() || edge.covers(&meta) {
                 return Err(WhyNot::Invalidated);
             }
-            let shareable = reuse::shared(&meta, &way.ask, way.rules(), times.received);
+            let shareable = reuse::shareable(&meta, times.received);
             let key = self.store_key(&meta);
             let head = (meta, &headers);
             let kept = edge.store.refresh(key, &stale, head, times.received);

@@ -2,23 +2,24 @@
 
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 
-use super::{ReplyBody, Way, part};
+use super::{ReplyBody, Way, part, recode::Chosen};
 use crate::{
     observe::CacheResult,
     policy::{
         deliver::{self, CacheStatus, Outcome, Report},
         precondition::{self, Validators, Verdict},
         reuse::Standing,
-        slice,
+        slice::{self, Slice},
     },
-    store::Object,
+    store::{Head, Object},
 };
 
-/// Answers from `object`, which stands like this; the hot path.
+/// Answers with what was `chosen` of `object`, which stands like this; the hot path.
 pub(super) fn hit(
     way: &Way,
     request_id: HeaderValue,
     object: &Object,
+    chosen: Chosen<'_>,
     standing: Standing,
 ) -> Response<ReplyBody> {
     way.count(if standing.ttl > 0 {
@@ -30,49 +31,71 @@ pub(super) fn hit(
     reported(
         way,
         object,
+        chosen,
         Report {
             outcome: Outcome::Hit,
             status: CacheStatus::hit(standing),
             age: Some(standing.age),
             request_id,
+            timing: way.timing(),
         },
     )
 }
 
-/// Answers from `object`, which is stale or softly invalidated, while it is refreshed.
-pub(super) fn stale(way: &Way, object: &Object, standing: Standing) -> Response<ReplyBody> {
+/// Answers with what was `chosen` of `object`, which is stale or softly invalidated, while it
+/// is refreshed.
+pub(super) fn stale(
+    way: &Way,
+    object: &Object,
+    chosen: Chosen<'_>,
+    standing: Standing,
+) -> Response<ReplyBody> {
     way.count(CacheResult::Stale);
     let status = CacheStatus {
         detail: object.is_softened().then_some("invalidated"),
         ..CacheStatus::hit(standing)
     };
-    stored(way, object, standing.age, Outcome::Hit, status)
+    stored(way, object, chosen, standing.age, Outcome::Hit, status)
 }
 
-/// Answers from `object` whatever led to it, and says so.
+/// Answers with what was `chosen` of `object` whatever led to it, and says so.
 pub(super) fn stored(
     way: &Way,
     object: &Object,
+    chosen: Chosen<'_>,
     age: u32,
     outcome: Outcome,
     status: CacheStatus,
 ) -> Response<ReplyBody> {
-    let request_id = way.request_id.clone();
-    let report = Report {
-        outcome,
-        status,
-        age: Some(age),
-        request_id,
-    };
-    reported(way, object, report)
+    reported(way, object, chosen, way.report(outcome, status, Some(age)))
 }
 
-fn reported(way: &Way, object: &Object, report: Report) -> Response<ReplyBody> {
-    let head = &object.head;
+fn reported(way: &Way, object: &Object, chosen: Chosen<'_>, report: Report) -> Response<ReplyBody> {
+    // A range is cut from the origin's own bytes, where the viewer accepts these.
+    let ranged = part::wanted(&way.ask.headers);
+    let slice = if ranged && (chosen.own || chosen.or_own) {
+        let (validators, length) = (validators(&object.head), object.body.len() as u64);
+        slice::slice(
+            &way.ask,
+            object.head.status(),
+            validators,
+            length,
+            way.ask.at,
+        )
+    } else {
+        Slice::Whole
+    };
+    let chosen = if slice == Slice::Whole {
+        chosen
+    } else {
+        Chosen::own(object)
+    };
+    let head = chosen.head;
     let unmodified = precondition::conditional(&way.ask.headers)
-        && precondition::verdict(&way.ask, head.status(), validators(object), way.ask.at)
+        && precondition::verdict(&way.ask, head.status(), validators(head), way.ask.at)
             == Verdict::NotModified;
-    let mut headers = HeaderMap::with_capacity(head.len() + deliver::ADDED_FIELDS_MAX);
+    let added = deliver::ADDED_FIELDS_MAX + way.rules().viewer.added_fields_max();
+    let mut headers = HeaderMap::with_capacity(head.len() + added);
     for (name, value) in head.iter() {
         if !unmodified || deliver::in_not_modified(name) {
             headers.append(name, value);
@@ -86,12 +109,17 @@ fn reported(way: &Way, object: &Object, report: Report) -> Response<ReplyBody> {
     let body = match way.ask.method {
         _ if unmodified => ReplyBody::empty(way.meter()),
         Method::HEAD => ReplyBody::empty(way.meter()),
-        _ => ReplyBody::whole(object.body.clone(), way.meter()),
+        _ => {
+            if !chosen.own {
+                way.saved(object.body.len().saturating_sub(chosen.body.len()));
+            }
+            ReplyBody::whole(chosen.body.clone(), way.meter())
+        }
     };
     if way.ask.method == Method::HEAD && !unmodified {
         headers
             .entry(http::header::CONTENT_LENGTH)
-            .or_insert_with(|| object.body.len().into());
+            .or_insert_with(|| chosen.body.len().into());
     }
     let mut answer = Response::new(body);
     *answer.status_mut() = if unmodified {
@@ -100,17 +128,15 @@ fn reported(way: &Way, object: &Object, report: Report) -> Response<ReplyBody> {
         head.status()
     };
     *answer.headers_mut() = headers;
-    if unmodified || !part::wanted(&way.ask.headers) {
+    if unmodified || !ranged {
         return answer;
     }
-    let (validators, length) = (validators(object), object.body.len() as u64);
-    let slice = slice::slice(&way.ask, head.status(), validators, length, way.ask.at);
     part::cut(way, object, &slice, answer)
 }
 
-/// The validators of `object`.
-pub(super) fn validators(object: &Object) -> Validators<'_> {
-    let of = |name| object.head.get(name);
+/// The validators of what has this head.
+pub(super) fn validators(head: &Head) -> Validators<'_> {
+    let of = |name| head.get(name);
     Validators {
         tag: of(&http::header::ETAG),
         modified: of(&http::header::LAST_MODIFIED),

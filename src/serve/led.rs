@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use http::{HeaderMap, Response, StatusCode};
 
-use super::{ReplyBody, Way, hit, synth};
+use super::{ReplyBody, Way, hit, recode::Chosen, synth};
 use crate::{
     fields::tags,
     observe::CacheResult,
     origin::Received,
     policy::{
         Failure, WhyNot,
-        deliver::{CacheStatus, Outcome, Report},
+        deliver::{CacheStatus, Outcome},
         reuse::{self, Standing},
     },
     store::{Object, Reader},
@@ -75,12 +75,22 @@ pub(super) fn answer(way: &Arc<Way>, fwd: &'static str, led: Led) -> Response<Re
                 ttl: Some(standing.ttl),
                 ..not_modified
             };
-            hit::stored(way, &object, standing.age, Outcome::RefreshHit, status)
+            let chosen = Chosen::of(way, &object);
+            hit::stored(
+                way,
+                &object,
+                chosen,
+                standing.age,
+                Outcome::RefreshHit,
+                status,
+            )
         }
         Led::Once(headers, object, why) => {
             way.count(CacheResult::RefreshHit);
             let status = CacheStatus::forwarded(fwd, StatusCode::NOT_MODIFIED).unstored(why);
-            let mut answer = hit::stored(way, &object, 0, Outcome::RefreshHit, status);
+            // Its new fields are those of the origin's own bytes.
+            let chosen = Chosen::own(&object);
+            let mut answer = hit::stored(way, &object, chosen, 0, Outcome::RefreshHit, status);
             replace(answer.headers_mut(), headers);
             answer
         }
@@ -119,7 +129,8 @@ pub(super) fn stale(
         detail: Some("stale-if-error"),
         ..CacheStatus::hit(standing)
     };
-    hit::stored(way, object, standing.age, Outcome::Hit, status)
+    let chosen = Chosen::of(way, object);
+    hit::stored(way, object, chosen, standing.age, Outcome::Hit, status)
 }
 
 /// Puts `fresh` in the place of what an answer says under the same names.
@@ -143,15 +154,8 @@ pub(super) fn filling(
     // validated by the origin server for this request" (RFC 9111 §5.1).
     let age = reuse::standing(fill.meta(), way.edge.clock.now()).age;
     let age = (age > 0 || outcome == Outcome::Hit).then_some(age);
-    let request_id = way.request_id.clone();
     let outcome = outcome.with_status(fill.meta().status);
-    Report {
-        outcome,
-        status,
-        age,
-        request_id,
-    }
-    .write(&mut headers);
+    way.report(outcome, status, age).write(&mut headers);
     let mut answer = Response::new(ReplyBody::filling(reader, way.meter()));
     *answer.status_mut() = fill.meta().status;
     *answer.headers_mut() = headers;
@@ -167,15 +171,8 @@ pub(super) fn passing_on(
     said: CacheStatus,
 ) -> Response<ReplyBody> {
     let outcome = Outcome::Miss.with_status(status);
-    let request_id = way.request_id.clone();
     tags::strip(&mut headers);
-    Report {
-        outcome,
-        status: said,
-        age: None,
-        request_id,
-    }
-    .write(&mut headers);
+    way.report(outcome, said, None).write(&mut headers);
     let mut answer = Response::new(body);
     *answer.status_mut() = status;
     *answer.headers_mut() = headers;

@@ -8,7 +8,9 @@ use tokio::sync::Semaphore;
 use super::{
     ReplyBody, Way,
     errand::{Arrival, Errand},
-    hit, led, partial, pass, synth,
+    hit, led, partial, pass,
+    recode::{self, Chosen},
+    synth,
 };
 use crate::{
     flight::{Join, Landed},
@@ -18,7 +20,7 @@ use crate::{
         deliver::{CacheStatus, Outcome},
         marks::Marks,
         reuse::{self, Reuse},
-        storable,
+        storable, variant,
     },
     store::{Found, Object},
 };
@@ -49,6 +51,7 @@ pub(super) async fn miss(way: Way, key: Key, mut found: Found) -> Response<Reply
         .then(|| way.edge.flights.follow(plain))
         .flatten()
         .map(Join::Follow);
+    let mut parted = false;
     for _ in 0..=FOLLOWS_MAX {
         let now = way.edge.clock.now();
         match open
@@ -59,7 +62,7 @@ pub(super) async fn miss(way: Way, key: Key, mut found: Found) -> Response<Reply
             Join::Lead(lease) => {
                 // Between our look and our lease another flight may have landed.
                 found = way.find(key);
-                if let Some(answer) = fresh(&way, &found) {
+                if let Some(answer) = fresh(&way, key, &found).await {
                     return answer;
                 }
                 let (fwd, stale) = why(&way, &found);
@@ -74,11 +77,28 @@ pub(super) async fn miss(way: Way, key: Key, mut found: Found) -> Response<Reply
                     .one();
                 match ticket.wait(patience(&way)).await {
                     Landed::With(arrival) => {
+                        let foreign = foreign(&way, &arrival);
                         let next = next(&way, key, flight, &arrival);
+                        if let Arrival::Stored(object) | Arrival::Stale(object) = &arrival {
+                            recode::ready(&way, key, object).await;
+                        }
                         if let Some(answer) = follow(&way, key, fwd, arrival) {
                             return answer;
                         }
-                        flight = next;
+                        match foreign {
+                            // The origin has another coding for those like us.
+                            Some(Foreign::Negotiated) if !parted => {
+                                flight = flight.among(variant::accepting(&way.ask));
+                                parted = true;
+                            }
+                            // It has none: once it is stored it can be decoded.
+                            Some(_) => {
+                                if let Some(ticket) = way.edge.flights.follow(flight) {
+                                    ticket.over(patience(&way)).await;
+                                }
+                            }
+                            None => flight = next,
+                        }
                     }
                     Landed::Abandoned => {}
                     Landed::Overdue => break,
@@ -87,7 +107,7 @@ pub(super) async fn miss(way: Way, key: Key, mut found: Found) -> Response<Reply
         }
         // What arrived was not for us, or its leader died: look again.
         found = way.find(key);
-        if let Some(answer) = fresh(&way, &found) {
+        if let Some(answer) = fresh(&way, key, &found).await {
             return answer;
         }
     }
@@ -117,7 +137,8 @@ pub(super) fn refresh(mut way: Way, key: Key, object: Arc<Object>) {
     // Whatever the viewer asked with, the answer to GET is what is stored.
     way.ask.method = Method::GET;
     let flight = flight(&way, key);
-    if let Join::Lead(lease) = way.edge.flights.join(flight, way.edge.clock.now()) {
+    // Nobody queues behind it, so it matters not whether what arrives can be shared.
+    if let Some(lease) = way.edge.flights.lead(flight) {
         let errand = Errand::new(Arc::new(way), (key, flight), "stale", Some(object));
         tokio::spawn(async move {
             errand.run(Some(lease), None).await;
@@ -171,6 +192,32 @@ fn next(way: &Way, key: Key, before: Key, arrival: &Arrival) -> Key {
     }
 }
 
+/// An answer that is being read, in a coding that a follower does not accept.
+enum Foreign {
+    /// The origin chose the coding by the leader's Accept-Encoding.
+    Negotiated,
+    /// Everybody gets it so.
+    Fixed,
+}
+
+/// Whether `arrival` would be for us but for its coding.
+fn foreign(way: &Way, arrival: &Arrival) -> Option<Foreign> {
+    let Arrival::Filling(fill) = arrival else {
+        return None;
+    };
+    let meta = fill.meta();
+    let varying = meta.varying.as_ref();
+    let ours = varying.is_none_or(|varying| varying.matches(&way.ask, way.rules()))
+        && !way.edge.covers(meta);
+    if !ours || recode::takes(way, meta) {
+        return None;
+    }
+    Some(match meta.recodable {
+        Some(response) if response.negotiated => Foreign::Negotiated,
+        _ => Foreign::Fixed,
+    })
+}
+
 /// Why the origin is asked, in RFC 9211's terms, and what may be validated.
 fn why(way: &Way, found: &Found) -> (&'static str, Option<Arc<Object>>) {
     match found {
@@ -187,12 +234,19 @@ fn why(way: &Way, found: &Found) -> (&'static str, Option<Arc<Object>>) {
 }
 
 /// The answer of the store, where it has one after all.
-fn fresh(way: &Way, found: &Found) -> Option<Response<ReplyBody>> {
+async fn fresh(way: &Way, key: Key, found: &Found) -> Option<Response<ReplyBody>> {
     let Found::Object(object) = found else {
         return None;
     };
     match way.reuse(object, way.edge.clock.now()) {
-        Reuse::Serve(standing) => Some(hit::hit(way, way.request_id.clone(), object, standing)),
+        Reuse::Serve(standing) => {
+            recode::ready(way, key, object).await;
+            if way.edge.ended(object) {
+                return None;
+            }
+            let (request_id, chosen) = (way.request_id.clone(), Chosen::of(way, object));
+            Some(hit::hit(way, request_id, object, chosen, standing))
+        }
         Reuse::ServeAndRefresh(_) | Reuse::Validate(_) => None,
     }
 }
@@ -227,7 +281,11 @@ fn follow(
     // Nobody who asked after an invalidation gets what was asked for before it; those who
     // asked before ask again too.
     match arrival {
-        Arrival::Filling(fill) if shared(fill.meta()) && !way.edge.covers(fill.meta()) => {
+        Arrival::Filling(fill)
+            if shared(fill.meta())
+                && recode::takes(way, fill.meta())
+                && !way.edge.covers(fill.meta()) =>
+        {
             let reader = fill.reader()?;
             way.count(CacheResult::Hit);
             let status = collapsed(fill.meta());
@@ -239,7 +297,8 @@ fn follow(
                 reuse::standing(&object.meta, now).age,
                 collapsed(&object.meta),
             );
-            Some(hit::stored(way, &object, age, Outcome::Hit, status))
+            let chosen = Chosen::of(way, &object);
+            Some(hit::stored(way, &object, chosen, age, Outcome::Hit, status))
         }
         Arrival::Stale(object) if !way.edge.ended(&object) => {
             let varying = object.meta.varying.as_ref();
@@ -252,7 +311,8 @@ fn follow(
                         collapsed: true,
                         ..CacheStatus::hit(standing)
                     };
-                    hit::stored(way, &object, standing.age, Outcome::Hit, status)
+                    let chosen = Chosen::of(way, &object);
+                    hit::stored(way, &object, chosen, standing.age, Outcome::Hit, status)
                 })
         }
         Arrival::Failed(failure) => Some(synth::failed(way, fwd, &failure)),

@@ -18,8 +18,11 @@ use std::{
 
 use arc_swap::ArcSwap;
 use http::{HeaderValue, Request, Response};
-use hyper::body::Incoming;
+use hyper::{body::Incoming, upgrade::OnUpgrade};
 use tokio::time::Instant;
+
+use finish::Finish;
+use recode::{Chosen, Missing};
 
 use crate::{
     flight::Flights,
@@ -27,9 +30,11 @@ use crate::{
     observe::{CacheResult, Events, Histogram, Meters},
     origin::Origins,
     policy::{
-        Ask, Key, Meta, Rules, Scheme, deliver,
+        Ask, Key, Meta, Rules, Scheme, ServerTiming,
+        deliver::{self, CacheStatus, Outcome, Report, Timing},
         intent::{self, Intent},
         marks::{Mode, Sequence},
+        peer,
         reuse::{self, Reuse},
     },
     site::{Route, Routed, Snapshot},
@@ -40,13 +45,17 @@ use crate::{
 mod ask;
 mod debug;
 mod errand;
+mod finish;
 mod hit;
 mod interim;
 mod led;
+mod limits;
 mod miss;
 mod part;
 mod partial;
 mod pass;
+mod recode;
+mod remember;
 mod reply;
 mod request_id;
 mod searches;
@@ -56,7 +65,9 @@ mod tunnel;
 pub use ask::{Malformed, URL_BYTES_MAX, checked};
 pub use errand::Arrival;
 pub use interim::{Interims, TakeInterim};
+pub use limits::Limits;
 pub use miss::{REFRESHES_MAX, Refreshes};
+pub use recode::{RECODINGS_MAX, Recoder};
 pub use reply::{BrokenBody, ReplyBody};
 pub use request_id::RequestIds;
 pub use searches::Searches;
@@ -68,6 +79,8 @@ pub struct Site {
     pub snapshot: Arc<Snapshot>,
     /// Its handles.
     pub meters: Arc<Meters>,
+    /// Who is near which limit.
+    pub limits: Limits,
 }
 
 /// Everything a worker serves with; all but `origins` and `ids` is shared by the workers.
@@ -87,6 +100,8 @@ pub struct Edge {
     pub origins: Origins,
     /// Room for background refreshes, of this worker.
     pub refreshes: Refreshes,
+    /// Room for the coding of bodies, of this worker.
+    pub recoder: Recoder,
     /// The time.
     pub clock: Clock,
     /// What is counted and logged.
@@ -134,6 +149,8 @@ struct Way {
     request_id: HeaderValue,
     /// Where the interim responses to a request for this viewer go.
     interims: Option<Interims>,
+    /// When it came, where the answer is to say how long it took.
+    since: Option<Instant>,
 }
 
 impl Way {
@@ -178,6 +195,30 @@ impl Way {
             .count(result);
     }
 
+    /// What the answer says about itself.
+    fn report(&self, outcome: Outcome, status: CacheStatus, age: Option<u32>) -> Report {
+        Report {
+            outcome,
+            status,
+            age,
+            request_id: self.request_id.clone(),
+            timing: self.timing(),
+        }
+    }
+
+    /// How long the request has waited, where the answer is to say so.
+    fn timing(&self) -> Option<Timing> {
+        let since = self.since?;
+        let waited = self.edge.clock.instant().saturating_duration_since(since);
+        Some(Timing { waited })
+    }
+
+    /// Counts `bytes` that a coding spared the viewer.
+    fn saved(&self, bytes: usize) {
+        let meters = self.site.meters.behaviour(self.route.behaviour().index);
+        meters.saved_bytes.more(bytes as u64);
+    }
+
     /// Begins now.
     fn wait(&self) -> Wait {
         let behaviour = self.route.behaviour().index;
@@ -206,13 +247,15 @@ pub fn respond(edge: &Arc<Edge>, request: Request<Incoming>, mut viewer: Viewer)
         Ok(asked) => asked,
         Err((why, headers)) => return synth::malformed(edge, &site, why, &headers).into(),
     };
-    let (ask, body, upgrade) = (asked.ask, asked.body, asked.upgrade);
+    let (body, upgrade) = (asked.body, asked.upgrade);
+    let ask = peer::behind(asked.ask, &site.snapshot.proxies.trusted);
     let request_id = deliver::request_id(&ask.headers).unwrap_or_else(|| edge.ids.make());
     let route = match site.snapshot.route(&ask.host, ask.path()) {
         Routed::To(route) => route,
         Routed::NoSuchHost => return synth::no_such_host(&site, &ask, request_id).into(),
         Routed::NoSuchPath => return synth::no_such_path(&site, &ask, request_id).into(),
     };
+    let timed = route.behaviour().rules.viewer.server_timing == ServerTiming::On;
     let way = Way {
         edge: edge.clone(),
         site,
@@ -220,13 +263,30 @@ pub fn respond(edge: &Arc<Edge>, request: Request<Incoming>, mut viewer: Viewer)
         ask,
         request_id,
         interims,
+        since: timed.then(|| edge.clock.instant()),
     };
-    let key = match intent::intent(&way.ask, way.rules()) {
+    match Finish::of(&way) {
+        None => answered(way, body, upgrade, now),
+        Some(finish) => answered(way, body, upgrade, now).finished(finish),
+    }
+}
+
+/// The answer, as far as it does not depend on what the behaviour does to every answer.
+fn answered(way: Way, body: Incoming, upgrade: Option<OnUpgrade>, now: Timestamp) -> Responding {
+    let intent = intent::intent(&way.ask, way.rules());
+    if let Intent::Cache(_) | Intent::Pass(_) = intent
+        && let Some(wait) = way.limited()
+    {
+        return synth::limited(&way, wait).into();
+    }
+    let key = match intent {
         Intent::Cache(key) => key,
         Intent::Pass(why) => {
             let wait = way.wait();
             return Responding::later(wait, pass::pass(way, body, upgrade, why));
         }
+        Intent::Redirect(status) => return synth::redirected(&way, status).into(),
+        Intent::Preflight => return synth::preflight(&way).into(),
         Intent::Refuse(why) => return synth::refused(&way, why).into(),
     };
     let told = debug::is_asked(&way).then_some(key);
@@ -242,19 +302,29 @@ fn cached(mut way: Way, key: Key, now: Timestamp) -> Responding {
     let key = way.looked_up(key);
     let found = way.find(key);
     if let Found::Object(object) = &found {
-        match way.reuse(object, now) {
-            Reuse::Serve(standing) => {
+        let reuse = way.reuse(object, now);
+        let chosen = Chosen::of(&way, object);
+        match (reuse, chosen.missing) {
+            (Reuse::Validate(_), _) => {}
+            (_, Some(Missing::Decoded | Missing::Undecodable)) => {
+                let object = object.clone();
+                let wait = way.wait();
+                return Responding::later(wait, decoded(way, key, object));
+            }
+            (Reuse::Serve(standing), missing) => {
+                if let Some(Missing::Better(coding)) = missing {
+                    recode::begin(&way, key, object, coding);
+                }
                 // Moved, since the first clone of a value allocates.
                 let nothing = HeaderValue::from_static("");
                 let request_id = std::mem::replace(&mut way.request_id, nothing);
-                return hit::hit(&way, request_id, object, standing).into();
+                return hit::hit(&way, request_id, object, chosen, standing).into();
             }
-            Reuse::ServeAndRefresh(standing) => {
-                let answer = hit::stale(&way, object, standing);
+            (Reuse::ServeAndRefresh(standing), _) => {
+                let answer = hit::stale(&way, object, chosen, standing);
                 miss::refresh(way, key, object.clone());
                 return answer.into();
             }
-            Reuse::Validate(_) => {}
         }
     }
     let wait = way.wait();
@@ -272,6 +342,33 @@ impl Wait {
     fn over(self) {
         let now = self.clock.instant();
         self.took.observe(now.saturating_duration_since(self.since));
+    }
+}
+
+/// Answers from `object`, once it is decoded for a viewer that does not accept its coding; by
+/// the origin where it cannot be.
+async fn decoded(way: Way, key: Key, object: Arc<Object>) -> Response<ReplyBody> {
+    recode::ready(&way, key, &object).await;
+    // It may have been replaced or invalidated meanwhile.
+    let found = way.find(key);
+    let reuse = match &found {
+        Found::Object(current) if Arc::ptr_eq(current, &object) => {
+            way.reuse(&object, way.edge.clock.now())
+        }
+        _ => return miss::miss(way, key, found).await,
+    };
+    let chosen = Chosen::of(&way, &object);
+    match (reuse, chosen.missing) {
+        (Reuse::Validate(_), _) => miss::miss(way, key, found).await,
+        (_, Some(_)) => pass::for_coding(way).await,
+        (Reuse::Serve(standing), None) => {
+            hit::hit(&way, way.request_id.clone(), &object, chosen, standing)
+        }
+        (Reuse::ServeAndRefresh(standing), None) => {
+            let answer = hit::stale(&way, &object, chosen, standing);
+            miss::refresh(way, key, object);
+            answer
+        }
     }
 }
 
@@ -294,6 +391,16 @@ impl Responding {
             wait.over();
             answer
         }))
+    }
+
+    /// The same answer, finished.
+    fn finished(self, finish: Finish) -> Self {
+        match self {
+            Self::Now(answer) => Self::Now(answer.map(|answer| finish.finish(answer))),
+            Self::Later(answer) => {
+                Self::Later(Box::pin(async move { finish.finish(answer.await) }))
+            }
+        }
     }
 }
 

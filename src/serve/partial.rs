@@ -14,6 +14,7 @@ use super::{
     errand::Errand,
     hit,
     led::{self, passing_on},
+    recode::Chosen,
 };
 use crate::{
     observe::CacheResult,
@@ -104,7 +105,8 @@ pub(super) fn stored(way: &Way) -> Option<Response<ReplyBody>> {
     let slice = slice(way, &part)?;
     way.count(CacheResult::Hit);
     let status = CacheStatus::hit(standing);
-    let whole = hit::stored(way, &part, standing.age, Outcome::Hit, status);
+    let own = Chosen::own(&part);
+    let whole = hit::stored(way, &part, own, standing.age, Outcome::Hit, status);
     Some(cut(way, slice, whole))
 }
 
@@ -127,7 +129,7 @@ pub(super) fn stale(way: &Way) -> Option<Response<ReplyBody>> {
 /// The bytes of `part` that are wanted, and their place.
 fn slice(way: &Way, part: &Object) -> Option<(Bytes, HeaderValue)> {
     let place = Part::of(&part.head.to_map())?;
-    let (own, content_range) = place.slice(&way.ask, hit::validators(part), way.ask.at)?;
+    let (own, content_range) = place.slice(&way.ask, hit::validators(&part.head), way.ask.at)?;
     // What was kept has as many bytes as it says.
     part.body.get(own.clone())?;
     Some((part.body.slice(own), content_range))

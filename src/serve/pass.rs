@@ -25,6 +25,7 @@ use crate::{
         intent::{self, Intent, WhyPass},
         marks::{self, Mark, Mode},
         partial::Kept,
+        represent,
         selector::Selector,
         settle::{self, Settled, Times},
         unsafe_method, validate,
@@ -171,6 +172,27 @@ pub(super) async fn for_part(
     passing_on(&way, status, headers, body, said)
 }
 
+/// Passes a request whose viewer accepts nothing of what is stored, nor what we could make of
+/// that: the origin may have something for it, or say so.
+pub(super) async fn for_coding(way: Way) -> Response<ReplyBody> {
+    let fwd = "vary-miss";
+    let fetched = match send(&way, Sent::empty(), Purpose::Pass).await {
+        Ok(fetched) => fetched,
+        Err(failure) => return synth::failed(&way, fwd, &failure),
+    };
+    way.count(CacheResult::Pass);
+    let status = fetched.head.status;
+    let mut headers = deliver::end_to_end(fetched.head.headers, fetched.head.version);
+    // As every other answer to this page says.
+    represent::vary(&mut headers);
+    let said = CacheStatus {
+        detail: Some("undecodable"),
+        ..CacheStatus::forwarded(fwd, status)
+    };
+    let body = ReplyBody::passing(fetched.body, way.meter());
+    passing_on(&way, status, headers, body, said)
+}
+
 /// Sends the viewer's request on, and counts how it went.
 async fn send(way: &Way, sent: Sent, purpose: Purpose) -> Result<Fetched, Failure> {
     let behaviour = way.route.behaviour();
@@ -194,7 +216,16 @@ async fn send(way: &Way, sent: Sent, purpose: Purpose) -> Result<Fetched, Failur
 /// What a 200 to HEAD says about the stored answer to GET (RFC 9111 §4.3.5).
 fn freshen(way: &Way, key: Key, stale: &Arc<Object>, fresh: &HeaderMap) {
     let (edge, now) = (&way.edge, way.edge.clock.now());
+    // What is gone does not come back: nobody would get it, but it would lie there.
+    if edge.judged(stale, edge.ledger.head()) == Some(Mode::Hard) {
+        return;
+    }
     let stored = stale.head.to_map();
+    // A HEAD answer about another coding tells nothing of this one.
+    let coding = header::CONTENT_ENCODING;
+    if stale.meta.recodable.is_some() && stored.get(&coding) != fresh.get(&coding) {
+        return;
+    }
     if !validate::confirmed_by_head(&stored, stale.body.len() as u64, fresh) {
         return edge.store.forget(key, stale);
     }
@@ -209,9 +240,9 @@ fn freshen(way: &Way, key: Key, stale: &Arc<Object>, fresh: &HeaderMap) {
         ..way.ask.clone()
     };
     // Where it cannot be kept anew, what is stored stays what it was.
-    let (marks, head) = (&stale.meta.marks, (stale.meta.status, &merged));
-    if let Ok(meta) = settle::renewed(&get, way.rules(), marks, head, times) {
-        let headers = deliver::as_stored(&merged, way.rules(), now);
+    let meta = settle::refreshed(&get, way.rules(), &stale.meta, fresh, &merged, times);
+    if let Ok(meta) = meta {
+        let headers = deliver::as_stored(&merged, way.rules(), now, meta.recodable);
         let _ = edge.store.refresh(key, stale, (meta, &headers), now);
     }
 }
@@ -244,6 +275,7 @@ fn for_later_reads(
         ask: read,
         request_id: way.request_id.clone(),
         interims: None,
+        since: None,
     };
     Some((Errand::new(Arc::new(way), (key, key), "method", None), meta))
 }

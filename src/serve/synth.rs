@@ -1,5 +1,7 @@
 //! The answers we make ourselves: small JSON, never stored by anyone.
 
+use std::time::Duration;
+
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version, header};
 
 use super::{Edge, ReplyBody, Site, Way, ask::Malformed, reply::Meter};
@@ -7,8 +9,9 @@ use crate::{
     observe::CacheResult,
     policy::{
         Ask, Failure, answer,
-        deliver::{self, CacheStatus, Outcome, Report},
+        deliver::{self, CacheStatus, Outcome, Report, Timing},
         intent::Refusal,
+        protocol, rate,
     },
 };
 
@@ -23,6 +26,8 @@ struct Told {
     fwd: Option<&'static str>,
     /// Whether more bytes of this connection could be misread as a request.
     close: bool,
+    /// How long the viewer waited, where the answer is to say so.
+    timing: Option<Timing>,
 }
 
 /// The message was no request.
@@ -39,6 +44,7 @@ pub(super) fn malformed(
         error: why.error,
         fwd: None,
         close: true,
+        timing: None,
     };
     tell(told, request_id, Meter::none(site))
 }
@@ -79,6 +85,7 @@ fn unrouted(
         error,
         fwd: None,
         close: unread(ask),
+        timing: None,
     };
     tell(told, request_id, Meter::none(site))
 }
@@ -92,6 +99,7 @@ pub(super) fn refused(way: &Way, why: Refusal) -> Response<ReplyBody> {
         error,
         fwd: None,
         close: unread(&way.ask),
+        timing: way.timing(),
     };
     let mut answer = tell(told, way.request_id.clone(), way.meter());
     if status == StatusCode::METHOD_NOT_ALLOWED {
@@ -104,6 +112,60 @@ pub(super) fn refused(way: &Way, why: Refusal) -> Response<ReplyBody> {
     answer
 }
 
+/// The behaviour is served over TLS: the viewer is sent there, with `status`.
+pub(super) fn redirected(way: &Way, status: StatusCode) -> Response<ReplyBody> {
+    let Some(location) = protocol::location(&way.ask) else {
+        return refused(way, Refusal::HttpsOnly);
+    };
+    way.count(CacheResult::Redirect);
+    let mut answer = bare(way, status, Outcome::Redirect, "redirect_to_https");
+    answer.headers_mut().insert(header::LOCATION, location);
+    answer
+}
+
+/// A browser asks whether a page of another site may ask. What it may, `finish` says.
+pub(super) fn preflight(way: &Way) -> Response<ReplyBody> {
+    way.count(CacheResult::Hit);
+    bare(way, StatusCode::NO_CONTENT, Outcome::Hit, "cors_preflight")
+}
+
+/// The viewer asked too much, and may ask again after `wait` (RFC 6585 §4).
+pub(super) fn limited(way: &Way, wait: Duration) -> Response<ReplyBody> {
+    way.count(CacheResult::Error);
+    let told = Told {
+        status: StatusCode::TOO_MANY_REQUESTS,
+        error: "rate_limited",
+        fwd: None,
+        close: unread(&way.ask),
+        timing: way.timing(),
+    };
+    let mut answer = tell(told, way.request_id.clone(), way.meter());
+    let headers = answer.headers_mut();
+    headers.insert(header::RETRY_AFTER, rate::retry_after(wait));
+    answer
+}
+
+/// An answer without content that nobody was asked for.
+fn bare(
+    way: &Way,
+    status: StatusCode,
+    outcome: Outcome,
+    detail: &'static str,
+) -> Response<ReplyBody> {
+    let mut answer = Response::new(ReplyBody::empty(way.meter()));
+    *answer.status_mut() = status;
+    let headers = answer.headers_mut();
+    if unread(&way.ask) {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    let status = CacheStatus {
+        detail: Some(detail),
+        ..CacheStatus::default()
+    };
+    way.report(outcome, status, None).write(headers);
+    answer
+}
+
 /// The origin failed, and nothing stands in for it.
 pub(super) fn failed(way: &Way, fwd: &'static str, failure: &Failure) -> Response<ReplyBody> {
     way.count(CacheResult::Error);
@@ -113,6 +175,7 @@ pub(super) fn failed(way: &Way, fwd: &'static str, failure: &Failure) -> Respons
         error,
         fwd: Some(fwd),
         close: unread(&way.ask),
+        timing: way.timing(),
     };
     tell(told, way.request_id.clone(), way.meter())
 }
@@ -125,6 +188,7 @@ pub(super) fn not_cached(way: &Way) -> Response<ReplyBody> {
         error: "only_if_cached",
         fwd: None,
         close: false,
+        timing: way.timing(),
     };
     tell(told, way.request_id.clone(), way.meter())
 }
@@ -138,6 +202,7 @@ pub(super) fn broke(way: &Way, fwd: &'static str) -> Response<ReplyBody> {
         error: "internal",
         fwd: Some(fwd),
         close: true,
+        timing: way.timing(),
     };
     tell(told, way.request_id.clone(), way.meter())
 }
@@ -173,6 +238,7 @@ fn tell(told: Told, request_id: HeaderValue, meter: Meter) -> Response<ReplyBody
         status,
         age: None,
         request_id,
+        timing: told.timing,
     }
     .write(headers);
     answer

@@ -11,12 +11,14 @@ mod admin;
 mod debug;
 mod distribution;
 mod origin;
+mod proxies;
 mod route;
 
 pub use admin::{Admin, AwsKey, Scope, Secret, Token};
 pub use debug::DebugSecret;
 pub use distribution::{Behaviour, Distribution};
 pub use origin::{Origin, Protocol};
+pub use proxies::Proxies;
 pub use route::{Hosts, Route, Routed};
 
 /// Everything one version of the configuration says.
@@ -34,6 +36,8 @@ pub struct Snapshot {
     pub admin: Option<Admin>,
     /// Where viewers connect.
     pub listeners: Vec<Listener>,
+    /// What stands before us.
+    pub proxies: Proxies,
     /// Every origin, in the file's order.
     pub origins: Vec<Arc<Origin>>,
     /// Every distribution, in the file's order.

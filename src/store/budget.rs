@@ -69,6 +69,11 @@ impl Charge {
         grown
     }
 
+    /// Takes `bytes` of the same budget, all or none.
+    pub(super) fn beside(&self, bytes: u64) -> Option<Self> {
+        self.budget.charge(bytes)
+    }
+
     /// The bytes taken.
     pub(super) const fn bytes(&self) -> u64 {
         self.bytes
@@ -96,6 +101,8 @@ mod tests {
         assert!(budget.charge(5).is_none());
         assert!(first.grow(4) && !first.grow(1));
         assert_eq!(budget.taken(), 10);
+        let beside = first.beside(1);
+        assert!(beside.is_none());
         drop(first);
         assert_eq!(budget.taken(), 0);
         assert!(budget.charge(u64::MAX).is_none());

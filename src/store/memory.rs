@@ -73,6 +73,14 @@ impl Memory {
         unkept
     }
 
+    /// Weighs the variants of `key` again, if `object` is still one of them and grew.
+    pub(super) fn reweigh(&self, key: Key, object: &Arc<Object>) {
+        self.cache.entry(key).and_compute_with(|entry| match entry {
+            Some(entry) if entry.value().has(object) => Op::Put(entry.into_value()),
+            _ => Op::Nop,
+        });
+    }
+
     /// Forgets `object`, unless something newer has taken its place.
     pub(super) fn forget(&self, key: Key, object: &Arc<Object>) {
         self.cache.entry(key).and_compute_with(|entry| {

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 
 use crate::{
-    policy::{Key, Meta},
+    policy::{Key, Meta, represent},
     time::Timestamp,
 };
 
@@ -18,11 +18,13 @@ mod budget;
 mod fill;
 mod memory;
 mod object;
+mod recodings;
 mod variants;
 
 pub use budget::Charge;
 pub use fill::{Aborted, Broken, Fill, Reader, Writer};
 pub use object::{Head, Object};
+pub use recodings::{Claim, Recoded, Recoding, Recodings};
 
 use budget::Budget;
 use memory::Memory;
@@ -154,6 +156,29 @@ impl Store {
             .memory
             .insert(key, object.clone(), now)
             .map(|()| object)
+    }
+
+    /// Keeps a copy of `body` beside the object of `claim`, as its body in the coding that was
+    /// claimed; whether there was room for it.
+    ///
+    /// It goes where the object goes, and counts with it.
+    pub fn recoded(&self, key: Key, claim: Claim, body: &[u8]) -> bool {
+        let object = claim.object().clone();
+        let own = object.head.to_map();
+        let headers = represent::head(&own, claim.coding(), body.len() as u64);
+        let Some(charge) = self.charge(Recoding::cost_of(&headers, body.len())) else {
+            return false;
+        };
+        let (head, body) = object::block(object.meta.status, &headers, std::iter::once(body));
+        claim.keep(Recoding::new(head, body, charge));
+        self.0.memory.reweigh(key, &object);
+        true
+    }
+
+    /// Takes `bytes` more on `charge` for what is being made; `false`, and nothing taken, when
+    /// there are not so many.
+    pub fn more(&self, charge: &mut Charge, bytes: u64) -> bool {
+        self.grow(charge, bytes)
     }
 
     /// Hands every object that is stored all along to `each`, once, until that breaks; what

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use super::Charge;
+use super::{Charge, Recodings};
 use crate::policy::{
     Meta,
     marks::{Marks, Mode, Sequence},
@@ -24,6 +24,8 @@ pub struct Object {
     pub head: Head,
     /// Its body.
     pub body: Bytes,
+    /// Its body in other codings, where there may be any.
+    pub recodings: Option<Box<Recodings>>,
     /// Up to which invalidation it was judged, times two; odd once one of them made it stale.
     /// At first when it was asked for. Only grows; written by whoever judges it.
     judged: AtomicU64,
@@ -36,20 +38,20 @@ const INDEX_BYTES: usize = 256;
 
 /// The counters before what an `Arc` or a shared `Bytes` points to, and the allocator's
 /// rounding of three allocations.
-const ALLOCATION_BYTES: usize = 16 + 24 + 3 * 16;
+pub(super) const ALLOCATION_BYTES: usize = 16 + 24 + 3 * 16;
 
 impl Object {
     /// What an object of these parts takes in all, in bytes.
     pub(super) fn cost_of(meta: &Meta, headers: &HeaderMap, body_bytes: u64) -> u64 {
-        let lines: usize = headers.iter().map(|(_, value)| value.len()).sum();
-        let fields = headers.len() * size_of::<Field>();
+        let head = head_bytes(headers);
         let marks = meta.marks.heap_bytes();
         let varying = meta
             .varying
             .as_ref()
             .map_or(0, |varying| varying.heap_bytes());
+        let recodings = meta.recodable.map_or(0, |_| size_of::<Recodings>());
         let fixed = size_of::<Self>() + INDEX_BYTES + ALLOCATION_BYTES;
-        (fixed + lines + fields + varying + marks) as u64 + body_bytes
+        (fixed + head + varying + marks + recodings) as u64 + body_bytes
     }
 
     /// Makes an object, copying fields and body into one block.
@@ -61,23 +63,14 @@ impl Object {
         body: impl Iterator<Item = &'a [u8]> + Clone,
         charge: Charge,
     ) -> Self {
-        let lines: usize = headers.iter().map(|(_, value)| value.len()).sum();
-        let length: usize = body.clone().map(<[u8]>::len).sum();
-        let mut block = Vec::with_capacity(lines + length);
-        let fields = write(headers, &mut block);
-        body.for_each(|part| block.extend_from_slice(part));
-        let block = Bytes::from(block);
-        let (values, body) = (block.slice(..lines), block.slice(lines..));
-        let head = Head {
-            status: meta.status,
-            values,
-            fields,
-        };
+        let (head, body) = block(meta.status, headers, body);
+        let recodings = meta.recodable.map(|_| Box::default());
         Self {
             judged: AtomicU64::new(meta.born.0 << 1),
             meta,
             head,
             body,
+            recodings,
             charge,
         }
     }
@@ -109,20 +102,22 @@ impl Object {
         self.judged.load(Ordering::Relaxed) & 1 == 1
     }
 
-    /// What it takes in all, in bytes.
+    /// What it takes in all, its codings included, in bytes.
     pub(super) fn cost(&self) -> u64 {
-        self.charge.bytes()
+        let recodings = self.recodings.as_ref();
+        self.charge.bytes() + recodings.map_or(0, |recodings| recodings.cost())
     }
 
-    /// The same body under a new head.
+    /// The same body, in all its codings, under a new head.
     pub(super) fn refreshed(&self, meta: Meta, headers: &HeaderMap, charge: Charge) -> Self {
-        let mut values = Vec::new();
-        let fields = write(headers, &mut values);
-        let head = Head {
-            status: meta.status,
-            values: values.into(),
-            fields,
-        };
+        let head = Head::new(meta.status, headers);
+        // A new head may forbid what the old one did not.
+        let same = meta.recodable.map(|one| one.own) == self.meta.recodable.map(|one| one.own);
+        let recodings = meta.recodable.map(|_| {
+            let old = self.recodings.as_ref().filter(|_| same);
+            let kept = old.map(|old| old.under(meta.status, headers, &charge));
+            Box::new(kept.unwrap_or_default())
+        });
         // A head that came with no new answer leaves the answer as invalidated as it was.
         let judged = if meta.born == self.meta.born {
             self.judged.load(Ordering::Relaxed)
@@ -134,9 +129,41 @@ impl Object {
             meta,
             head,
             body: self.body.clone(),
+            recodings,
             charge,
         }
     }
+}
+
+/// A head and a body in one block of memory.
+pub(super) fn block<'a>(
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: impl Iterator<Item = &'a [u8]> + Clone,
+) -> (Head, Bytes) {
+    let lines = lines_of(headers);
+    let length: usize = body.clone().map(<[u8]>::len).sum();
+    let mut block = Vec::with_capacity(lines + length);
+    let fields = write(headers, &mut block);
+    body.for_each(|part| block.extend_from_slice(part));
+    let block = Bytes::from(block);
+    let (values, body) = (block.slice(..lines), block.slice(lines..));
+    let head = Head {
+        status,
+        values,
+        fields,
+    };
+    (head, body)
+}
+
+/// The bytes of all values.
+fn lines_of(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(_, value)| value.len()).sum()
+}
+
+/// What a head of these fields takes, in bytes.
+pub(super) fn head_bytes(headers: &HeaderMap) -> usize {
+    lines_of(headers) + headers.len() * size_of::<Field>()
 }
 
 /// A status and fields, compactly: 40 bytes a field beside its value.
@@ -170,6 +197,11 @@ fn write(headers: &HeaderMap, out: &mut Vec<u8>) -> Box<[Field]> {
 }
 
 impl Head {
+    /// A head in a block of its own.
+    pub(super) fn new(status: StatusCode, headers: &HeaderMap) -> Self {
+        block(status, headers, std::iter::empty()).0
+    }
+
     /// The status.
     pub fn status(&self) -> StatusCode {
         self.status

@@ -64,6 +64,11 @@ impl Variants {
         Ok(Self::of(kept).unwrap_or(Self::One(object)))
     }
 
+    /// Whether `object` is one of them.
+    pub(super) fn has(&self, object: &Arc<Object>) -> bool {
+        self.as_slice().iter().any(|one| Arc::ptr_eq(one, object))
+    }
+
     /// Without `object`; `None` when nothing is left.
     pub(super) fn without(&self, object: &Arc<Object>) -> Option<Self> {
         let other = |one: &&Arc<Object>| !Arc::ptr_eq(one, object);

@@ -16,7 +16,7 @@ use warmfront::{
     invalidate::{Invalidations, Parts},
     ledger::Ledger,
     observe::Events,
-    serve::Site,
+    serve::{self, Site},
     store::Store,
     time::Clock,
 };
@@ -44,7 +44,11 @@ async fn with_admin<T: Send + 'static>(ask: impl FnOnce(SocketAddr) -> T + Send 
         address,
         clock: Clock::System,
         started: Clock::System.now(),
-        site: Arc::new(ArcSwap::from_pointee(Site { snapshot, meters })),
+        site: Arc::new(ArcSwap::from_pointee(Site {
+            snapshot,
+            meters,
+            limits: serve::Limits::default(),
+        })),
         store,
         invalidations: Invalidations::open(parts, None).unwrap(),
         reloads: Reloads::new().0,

@@ -11,6 +11,7 @@ use std::{
 };
 
 use allocation_counter::{AllocationInfo, measure};
+use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
@@ -63,17 +64,54 @@ const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\n\
     \r\n\
     {\"hits\":[ ]}";
 
-const BODY: &[u8] = b"{\"hits\":[ ]}";
+/// The same with a body that is worth coding, in rows of nothing new.
+fn long_answer() -> Vec<u8> {
+    let rows = "{\"id\":1,\"name\":\"practice\"},\n".repeat(100);
+    let answer = String::from_utf8_lossy(ANSWER);
+    let head = answer.strip_suffix("{\"hits\":[ ]}").unwrap();
+    let length = format!("Content-Length: {}\r\n", rows.len());
+    (head.replace("Content-Length: 12\r\n", &length) + &rows).into_bytes()
+}
 
 #[test]
 fn a_hit_allocates_no_more_than_was_measured() {
-    let Measured { respond, hundred } = Measured::hits();
+    check(Measured::hits(
+        ANSWER.to_vec(),
+        "content-length: 12\r\n",
+        "",
+    ));
+}
+
+#[test]
+fn an_encoded_hit_allocates_no_more_than_a_plain_one() {
+    check(Measured::hits(
+        long_answer(),
+        "content-encoding: br\r\n",
+        "",
+    ));
+}
+
+#[track_caller]
+fn check(Measured { respond, hundred }: Measured) {
     assert!(respond.count_total <= RESPOND_MAX, "{respond:?}");
     assert!(hundred.count_total <= HUNDRED_MAX, "{hundred:?}");
     assert!(
         hundred.count_current <= 2,
         "hits leave something behind: {hundred:?}"
     );
+}
+
+/// What a behaviour gives its answers was made when the configuration was read.
+#[test]
+fn a_hit_with_fields_of_its_behaviour_allocates_no_more() {
+    let policy = "response.remove = ['Server']
+        response.set = { Cache-Control = 'no-cache', X-A = '1', X-B = '2', X-C = '3' }
+        response.security = true
+        server_timing = true
+        cors = { origins = 'any', expose = ['X-Total'] }
+        error = [{ when = [502], body = 'down' }]
+        viewer_protocol = 'allow-all'";
+    check(Measured::hits(ANSWER.to_vec(), "x-c: 3\r\n", policy));
 }
 
 /// What hits allocated.
@@ -85,47 +123,59 @@ struct Measured {
 }
 
 impl Measured {
-    /// Measures hits on a connection that has seen some, so that what lasts is there.
-    fn hits() -> Self {
+    /// Measures hits of a behaviour with `policy`, on a connection that has seen some, so that
+    /// what lasts is there; each has `field` among its fields.
+    fn hits(origin: Vec<u8>, field: &str, policy: &str) -> Self {
         let runtime = Builder::new_current_thread()
             .enable_time()
             .start_paused(true)
             .build();
         let runtime = runtime.unwrap();
         let noted = Arc::<Mutex<AllocationInfo>>::default();
-        let mut viewer = runtime.block_on(connect(noted.clone()));
+        let connected = connect(Fixed(origin.into()), policy, noted.clone());
+        let mut viewer = runtime.block_on(connected);
         let mut answer = vec![0; 4_096];
-        let mut exchange = || {
-            let length = runtime.block_on(exchange(&mut viewer, &mut answer));
-            let whole = answer[..length].ends_with(BODY);
-            assert!(whole, "{}", String::from_utf8_lossy(&answer[..length]));
-        };
+        let mut exchange = || runtime.block_on(exchange(&mut viewer, &mut answer));
         (0..10).for_each(|_| exchange());
         let hundred = measure(|| (0..100).for_each(|_| exchange()));
         let answer = String::from_utf8_lossy(&answer);
         assert!(answer.contains("x-cache: Hit from warmfront"), "{answer}");
+        assert!(answer.contains(field), "{answer}");
         let respond = *noted.lock().unwrap();
         Self { respond, hundred }
     }
 }
 
-/// One request and its answer; how long the answer was.
-async fn exchange(viewer: &mut DuplexStream, answer: &mut [u8]) -> usize {
+/// One request and its answer, of which nothing may come later.
+async fn exchange(viewer: &mut DuplexStream, answer: &mut [u8]) {
     viewer.write_all(REQUEST).await.unwrap();
     let mut length = 0;
-    while !answer[..length].ends_with(BODY) {
+    while whole(&answer[..length]) != Some(length) {
         let read = viewer.read(&mut answer[length..]).await.unwrap();
         assert!(read > 0, "the connection was closed");
         length += read;
     }
-    length
 }
 
-/// A connection to an edge that notes what each `respond` allocates.
-async fn connect(noted: Arc<Mutex<AllocationInfo>>) -> DuplexStream {
-    let config: Table = "key.query = ['Keyword', 'Limit', 'Page']".parse().unwrap();
+/// How long the answer will be that begins so, once its head is there.
+fn whole(answer: &[u8]) -> Option<usize> {
+    let after = |text: &[u8]| {
+        let place = answer.windows(text.len()).position(|one| one == text);
+        place.map(|place| place + text.len())
+    };
+    let (head, length) = (after(b"\r\n\r\n")?, after(b"content-length: ")?);
+    let digits = answer[length..]
+        .iter()
+        .take_while(|byte| byte.is_ascii_digit());
+    Some(head + digits.fold(0, |sum, digit| sum * 10 + usize::from(digit - b'0')))
+}
+
+/// A connection to an edge with a behaviour of `policy` that notes what each `respond` allocates.
+async fn connect(origin: Fixed, policy: &str, noted: Arc<Mutex<AllocationInfo>>) -> DuplexStream {
+    let config = format!("key.query = ['Keyword', 'Limit', 'Page']\n{policy}");
+    let config: Table = config.parse().unwrap();
     let clock = Clock::simulated(Timestamp::from_unix(1_795_348_800));
-    let edge = Edge::open(&site::toml(&config).unwrap(), Arc::new(Fixed), clock).unwrap();
+    let edge = Edge::open(&site::toml(&config).unwrap(), Arc::new(origin), clock).unwrap();
     let edge = edge.inner().clone();
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 50_000));
     let interims = Interims::new(Arc::new(Deaf), 1);
@@ -155,15 +205,16 @@ impl TakeInterim for Deaf {
 }
 
 /// An origin with one answer.
-struct Fixed;
+struct Fixed(Bytes);
 
 impl Dial for Fixed {
     fn dial<'a>(&'a self, _host: &'a str, _port: u16) -> Dialling<'a> {
         let (near, mut far) = duplex(64 << 10);
+        let answer = self.0.clone();
         tokio::spawn(async move {
             let mut request = [0; 4_096];
             while far.read(&mut request).await.is_ok_and(|read| read > 0) {
-                far.write_all(ANSWER).await.unwrap();
+                far.write_all(&answer).await.unwrap();
             }
         });
         Box::pin(async { Ok(Box::new(near) as Box<dyn Io>) })

@@ -245,6 +245,32 @@ fn a_reload_opens_and_closes_what_differs() {
     assert_eq!(config::diff(&old, &old), config::Changes::default());
 }
 
+#[test]
+fn an_errors_content_is_read_with_the_configuration() {
+    let text = format!("{SMALL}error = [{{ when = [502], file = \"down.json\" }}]\n");
+    let load = |bytes: &[u8]| {
+        let files = vec![("down.json", bytes.to_vec())];
+        let variables = Vec::new();
+        config::parse("test.toml", &text, 1, &Desk { variables, files })
+    };
+    let one = load(b"{\"down\":1}").unwrap().snapshot;
+    let content = one.distributions[0].behaviours[0].rules.viewer.errors[0]
+        .content
+        .clone()
+        .unwrap();
+    assert_eq!(content.body, "{\"down\":1}");
+    assert_eq!(content.kind, "application/json");
+    // A reload sees that the file is another.
+    assert_ne!(one.digest, load(b"{}").unwrap().snapshot.digest);
+    let problems = load(&[b' '; (64 << 10) + 1]).unwrap_err().to_string();
+    assert!(
+        problems.contains("65537 bytes are too many for an error"),
+        "{problems}"
+    );
+    let missing = config::parse("test.toml", &text, 1, &Desk::default()).unwrap_err();
+    assert!(missing.to_string().contains("down.json"), "{missing}");
+}
+
 /// Each `golden/check/NAME.toml` and what `check` says of it, in `NAME.txt`.
 /// `UPDATE_GOLDEN=1` writes the latter anew.
 #[test]

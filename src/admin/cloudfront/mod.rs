@@ -102,11 +102,6 @@ impl Call {
             _ => None,
         }
     }
-
-    fn distribution(&self) -> &str {
-        let (Self::Create(id) | Self::List(id) | Self::Get(id, _)) = self;
-        id
-    }
 }
 
 /// The way of a request: believed, understood, done.
@@ -117,10 +112,6 @@ async fn answer(facts: &Facts, request: Request) -> Result<Response, Refusal> {
     let (path, query) = (head.uri.path(), head.uri.query().unwrap_or(""));
 
     let call = Call::read(&head.method, path).ok_or_else(Refusal::no_such_action)?;
-    let distribution = call.distribution();
-    if !site.distributions.iter().any(|one| one.id == distribution) {
-        return Err(Refusal::no_such_distribution());
-    }
     match &call {
         Call::Create(distribution) => {
             let batch = read_batch(&body.bytes).inspect_err(|refusal| {
@@ -136,12 +127,14 @@ async fn answer(facts: &Facts, request: Request) -> Result<Response, Refusal> {
             Ok(response)
         }
         Call::Get(distribution, id) => {
+            exists(&site, distribution)?;
             let found = facts.invalidations.get(id);
             let found = found.filter(|one| one.distribution == *distribution);
             let found = found.ok_or_else(Refusal::no_such_invalidation)?;
             Ok(document(StatusCode::OK, &found))
         }
         Call::List(distribution) => {
+            exists(&site, distribution)?;
             let mut all = facts.invalidations.list();
             all.retain(|one| one.distribution == *distribution);
             list(&all, query)
@@ -200,6 +193,14 @@ fn key<'s>(site: &'s Snapshot, id: &str) -> Result<&'s AwsKey, Refusal> {
     }
     let found = keys.iter().find(|one| one.id == id);
     found.ok_or_else(Refusal::unknown_key)
+}
+
+fn exists(site: &Snapshot, distribution: &str) -> Result<(), Refusal> {
+    let mut ids = site.distributions.iter().map(|one| &one.id);
+    let found = ids.any(|id| id == distribution);
+    found
+        .then_some(())
+        .ok_or_else(Refusal::no_such_distribution)
 }
 
 /// The batch that a body holds, if it asks for anything.

@@ -112,8 +112,9 @@ impl Check<'_> {
         ];
         let directives = raw.request_directives.as_ref();
         let vary_known = [("rfc", Vary::Rfc), ("refuse", Vary::Refuse)];
+        let methods = self.word(raw.methods.as_ref(), &methods_known, methods);
         Rules {
-            methods: self.word(raw.methods.as_ref(), &methods_known, methods),
+            methods,
             caching,
             ttl: self.ttl(raw.ttl.as_ref()),
             request_directives: self.word(directives, &directives_known, RequestDirectives::Ignore),
@@ -124,6 +125,8 @@ impl Check<'_> {
             vary: self.word(raw.vary.as_ref(), &vary_known, Vary::Rfc),
             cache_groups: on(&raw.cache_groups, true),
             no_vary_search: on(&raw.no_vary_search, false),
+            viewer: self.viewer(raw, methods),
+            compress: on(&raw.compress, true),
             relaxed: Relaxed {
                 ttl_min_overrides_origin: on(&raw.unsafe_ttl_min_overrides_origin, false),
                 store_set_cookie: on(&raw.unsafe_store_set_cookie, false),
@@ -206,7 +209,7 @@ impl Check<'_> {
     }
 
     /// A duration in whole seconds, which is what HTTP counts lifetimes in.
-    fn lifetime(&mut self, field: Option<&At<Duration>>, default: Duration) -> Duration {
+    pub(super) fn lifetime(&mut self, field: Option<&At<Duration>>, default: Duration) -> Duration {
         let longest = Duration::from_secs(DURATION_SECONDS_MAX);
         let span = self.duration(field, default, Duration::ZERO..=longest);
         if let Some(field) = field.filter(|_| span.subsec_nanos() != 0) {

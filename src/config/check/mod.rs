@@ -19,8 +19,8 @@ use crate::{
         spelling, units,
     },
     fields::host::HostPattern,
-    policy::{Rules, pattern::PathPattern},
-    site::{Admin, Cache, Listener, Origin, Server},
+    policy::{ForwardedFor, Rules, pattern::PathPattern},
+    site::{Admin, Cache, Listener, Origin, Proxies, Server},
 };
 
 mod admin;
@@ -30,8 +30,11 @@ mod distribution;
 mod names;
 mod origin;
 mod process;
+mod proxies;
+mod rate;
 mod secret;
 mod url;
+mod viewer;
 
 /// A checked file.
 #[derive(Debug)]
@@ -40,6 +43,7 @@ pub(super) struct Parts {
     pub(super) cache: Cache,
     pub(super) admin: Option<Admin>,
     pub(super) listeners: Vec<Listener>,
+    pub(super) proxies: Proxies,
     pub(super) origins: Vec<Origin>,
     pub(super) distributions: Vec<DistributionPart>,
 }
@@ -71,11 +75,13 @@ pub(super) fn check(
         findings,
         outside,
         pulled: Pulled::default(),
+        forwarded_for: ForwardedFor::default(),
     };
     let server = check.server(file.server.as_ref());
     let cache = check.cache(file.cache.as_ref());
     let listeners = check.listeners(file.listener.as_ref());
     let admin = check.admin(file.admin.as_ref(), &listeners);
+    let proxies = check.proxies(file.server.as_ref(), file.listener.as_ref());
     let origins = check.origins(file.origin.as_ref());
     let distributions = check.distributions(file.distribution.as_ref(), &origins);
     let origins = origins
@@ -92,6 +98,7 @@ pub(super) fn check(
             cache,
             admin,
             listeners,
+            proxies,
             origins,
             distributions,
         },
@@ -104,6 +111,8 @@ struct Check<'a> {
     findings: &'a mut Findings,
     outside: &'a dyn Outside,
     pulled: Pulled,
+    /// The same for every behaviour.
+    forwarded_for: ForwardedFor,
 }
 
 /// What was pulled in from outside, for the digest.
@@ -261,13 +270,19 @@ impl Check<'_> {
         name: &str,
         example: &str,
     ) -> Option<&'f At<T>> {
-        if field.is_none() && !self.findings.covers(&table.missing(name)) {
-            let hint = format!("add {name} = {example:?}");
-            self.findings
-                .error(&table.missing(name), "is missing")
-                .hint(hint);
+        if field.is_none() {
+            self.missing(table, name, &format!("{example:?}"));
         }
         field
+    }
+
+    /// Notes that `name` is not there, unless something is wrong with it that was noted.
+    fn missing(&mut self, table: &Place, name: &str, example: &str) {
+        let place = table.missing(name);
+        if !self.findings.covers(&place) {
+            let hint = format!("add {name} = {example}");
+            self.findings.error(&place, "is missing").hint(hint);
+        }
     }
 }
 

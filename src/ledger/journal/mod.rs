@@ -297,6 +297,22 @@ mod tests {
     }
 
     #[test]
+    fn what_was_let_go_of_is_another_processs_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = at(&folder);
+        let (old, ..) = start(&path);
+        append(&old, "old").unwrap();
+        let (tell, told) = mpsc::channel();
+        old.release(Box::new(move |result| tell.send(result).unwrap()));
+        told.recv().unwrap().unwrap();
+        let (new, unopened, seen) = start(&path);
+        assert!(unopened.is_none());
+        assert_eq!(&*seen.lock().unwrap()[0].records[0], b"old");
+        assert!(append(&old, "too late").is_err());
+        append(&new, "new").unwrap();
+    }
+
+    #[test]
     fn a_second_process_does_not_write_until_the_first_has_ended() {
         let folder = tempfile::tempdir().unwrap();
         let path = at(&folder);

@@ -18,7 +18,7 @@ use warmfront::{
     observe::Events,
     origin::{Dial, DialError, Dialling, Io, Origins},
     policy::{Scheme, selector::Selector},
-    serve::{self, Refreshes, RequestIds, Searches, Site, Viewer},
+    serve::{self, Limits, Recoder, Refreshes, RequestIds, Searches, Site, Viewer},
     site::{Routed, Snapshot},
     store::Store,
     time::Clock,
@@ -53,12 +53,18 @@ impl Edge {
         let snapshot = snapshot(config, 1)?;
         let events = Arc::new(Events::new());
         let edge = serve::Edge {
-            site: Arc::new(ArcSwap::from_pointee(site(snapshot, &events))),
+            site: Arc::new(ArcSwap::from_pointee(site(
+                snapshot,
+                &events,
+                clock,
+                &Limits::default(),
+            ))),
             store,
             ledger: Ledger::default(),
             searches: Searches::default(),
             flights: Flights::default(),
             refreshes: Refreshes::default(),
+            recoder: Recoder::default(),
             origins: Origins::new(dial, clock),
             clock,
             events,
@@ -81,9 +87,9 @@ impl Edge {
         *generation += 1;
         let snapshot = snapshot(config, *generation)?;
         self.edge.origins.retain(&snapshot.origins);
-        self.edge
-            .site
-            .store(Arc::new(site(snapshot, &self.edge.events)));
+        let (edge, before) = (&self.edge, self.edge.site.load_full());
+        let next = site(snapshot, &edge.events, edge.clock, &before.limits);
+        edge.site.store(Arc::new(next));
         Ok(())
     }
 
@@ -170,9 +176,13 @@ fn snapshot(config: &str, generation: u64) -> Result<Arc<Snapshot>, String> {
     }
 }
 
-fn site(snapshot: Arc<Snapshot>, events: &Events) -> Site {
+fn site(snapshot: Arc<Snapshot>, events: &Events, clock: Clock, before: &Limits) -> Site {
     let meters = events.meters(&snapshot);
-    Site { snapshot, meters }
+    Site {
+        limits: Limits::of(&snapshot, clock, before),
+        snapshot,
+        meters,
+    }
 }
 
 impl Dial for Origin {

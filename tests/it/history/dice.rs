@@ -14,6 +14,8 @@ pub(super) enum For {
     Dial,
     /// The request at the origin for this question.
     Fetch,
+    /// What a history keeps to.
+    Setting,
 }
 
 impl Dice {

@@ -23,6 +23,8 @@ pub(super) struct Question {
     /// When the head of its answer came, and the fetch that this head is from.
     pub(super) replied: Option<u64>,
     pub(super) from: Option<usize>,
+    /// When that was, among what else happened then.
+    pub(super) told: usize,
     /// The age it was told.
     pub(super) age: Option<u64>,
     /// Whether it is over: answered to the end, or left.

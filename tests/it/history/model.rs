@@ -84,7 +84,7 @@ impl Model {
         self.questions.iter().any(|other| {
             let fetch = other.from.map(|from| &self.fetches[from]);
             let varies = fetch.is_some_and(|fetch| fetch.word.vary == Vary::Language);
-            varies && other.path == question.path && other.replied >= Some(question.at)
+            varies && other.path == question.path && other.told > question.order
         })
     }
 

@@ -21,17 +21,16 @@ pub(super) const FETCH: &str = "x-fetch";
 const CONDITIONS: &[&str] = &["if-none-match", "if-modified-since", "range", "if-range"];
 
 /// The one witness of a history; clones are the same.
-#[derive(Clone)]
-pub(super) struct Witness {
+pub(super) struct Witness<M = Model> {
     clock: Clock,
     began: tokio::time::Instant,
-    seen: Arc<Mutex<Seen>>,
+    seen: Arc<Mutex<Seen<M>>>,
 }
 
-/// What was seen.
+/// What was seen, and the model that judges it.
 #[derive(Default)]
-pub(super) struct Seen {
-    pub(super) model: Model,
+pub(super) struct Seen<M = Model> {
+    pub(super) model: M,
     /// What happened, line by line.
     pub(super) lines: Vec<String>,
     /// The first rule that was broken.
@@ -40,7 +39,17 @@ pub(super) struct Seen {
     pub(super) tally: BTreeMap<&'static str, usize>,
 }
 
-impl Witness {
+impl<M> Clone for Witness<M> {
+    fn clone(&self) -> Self {
+        Self {
+            clock: self.clock,
+            began: self.began,
+            seen: self.seen.clone(),
+        }
+    }
+}
+
+impl<M: Default> Witness<M> {
     /// A witness of what happens from now on.
     pub(super) fn new(clock: Clock) -> Self {
         Self {
@@ -56,7 +65,7 @@ impl Witness {
     }
 
     /// What was seen so far.
-    pub(super) fn seen(&self) -> MutexGuard<'_, Seen> {
+    pub(super) fn seen(&self) -> MutexGuard<'_, Seen<M>> {
         self.seen.lock().unwrap()
     }
 
@@ -66,6 +75,16 @@ impl Witness {
         self.seen().line(now, what);
     }
 
+    /// Errs with `wrong` unless it `holds`.
+    pub(super) fn demand(&self, holds: bool, wrong: &str) {
+        if !holds {
+            let (now, mut seen) = (self.now(), self.seen());
+            seen.judge(now, "after this step", Err(wrong.to_owned()));
+        }
+    }
+}
+
+impl Witness {
     /// A viewer asks; the number of its question.
     pub(super) fn asks(&self, question: Question, leaves: &str) -> usize {
         let (now, mut seen) = (self.now(), self.seen());
@@ -103,8 +122,10 @@ impl Witness {
             None => Err("an answer of nobody's".to_owned()),
         };
         seen.judge(now, &format!("v{to}"), judged);
+        let told = seen.order();
         let question = &mut seen.model.questions[to];
         question.replied = Some(now);
+        question.told = told;
         question.from = from;
         question.age = age;
     }
@@ -197,41 +218,37 @@ impl Witness {
         seen.model.unreachable = Some(now);
         seen.tally("failed connections");
     }
-
-    /// Errs with `wrong` unless it `holds`.
-    pub(super) fn demand(&self, holds: bool, wrong: &str) {
-        if !holds {
-            let (now, mut seen) = (self.now(), self.seen());
-            seen.judge(now, "after this step", Err(wrong.to_owned()));
-        }
-    }
 }
 
-impl Seen {
+impl<M> Seen<M> {
     /// One more of `what`.
     pub(super) fn tally(&mut self, what: &'static str) {
         *self.tally.entry(what).or_default() += 1;
     }
 
     /// Tells things apart that happen at the same time.
-    fn order(&self) -> usize {
+    pub(super) fn order(&self) -> usize {
         self.lines.len()
     }
 
-    fn line(&mut self, now: u64, what: &str) {
+    /// Writes down that `what` happens.
+    pub(super) fn line(&mut self, now: u64, what: &str) {
         let mut line = String::new();
         let _ = write!(line, "{:>8}.{:03}  {what}", now / 1000, now % 1000);
         self.lines.push(line);
     }
 
-    fn judge(&mut self, now: u64, who: &str, judged: Result<(), String>) {
+    /// Writes down what is wrong with what `who` did, if anything.
+    pub(super) fn judge(&mut self, now: u64, who: &str, judged: Result<(), String>) {
         if let Err(said) = judged {
             let wrong = format!("{who}: {said}");
             self.line(now, &format!("!! {wrong}"));
             self.wrong.get_or_insert(wrong);
         }
     }
+}
 
+impl Seen {
     /// Counts what kind of answer this is.
     fn count(&mut self, head: &Head, to: usize, from: Option<usize>) {
         let status = head.all("cache-status").last().unwrap_or_default();

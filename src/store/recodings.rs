@@ -1,0 +1,343 @@
+//! A stored body in other codings than the one it came in.
+//!
+//! They hang from their object: whatever ends it, or stands in its way, ends or stands in the
+//! way of all of them, and finding one is no second look-up. Each is made once, by whoever
+//! claims it; what could not be made, or was not worth it, is remembered as well.
+
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicBool, Ordering},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use tokio::sync::Notify;
+
+use super::{
+    Charge, Head, Object,
+    object::{self, ALLOCATION_BYTES},
+};
+use crate::{fields::encoding::Coding, policy::represent};
+
+/// The codings of one body.
+#[derive(Debug, Default)]
+pub struct Recodings {
+    /// By their position in [`Coding::ALL`].
+    slots: [Slot; Coding::ALL.len()],
+    /// Told when a claim ends.
+    ended: Notify,
+}
+
+/// One coding. `made` is written once, by who claimed it; `None` is one that there will not be.
+#[derive(Debug, Default)]
+struct Slot {
+    claimed: AtomicBool,
+    made: OnceLock<Option<Box<Recoding>>>,
+}
+
+/// A body in another coding, with the head that says so.
+#[derive(Debug)]
+pub struct Recoding {
+    /// Its fields.
+    pub head: Head,
+    /// Its bytes.
+    pub body: Bytes,
+    charge: Charge,
+}
+
+/// What there is of one coding.
+#[derive(Clone, Copy, Debug)]
+pub enum Recoded<'a> {
+    /// It is here.
+    Made(&'a Recoding),
+    /// Nobody has made it so far.
+    NotYet,
+    /// It could not be made, or was not worth keeping.
+    Never,
+}
+
+impl Recodings {
+    /// What there is of `coding`; one load.
+    pub fn find(&self, coding: Coding) -> Recoded<'_> {
+        match self.slot(coding).made.get() {
+            Some(Some(recoding)) => Recoded::Made(recoding),
+            Some(None) => Recoded::Never,
+            None => Recoded::NotYet,
+        }
+    }
+
+    /// Returns once there is a coding, or there will not be, or nobody makes it any more.
+    ///
+    /// Dropping it stops only this wait.
+    pub async fn settled(&self, coding: Coding) {
+        let slot = self.slot(coding);
+        loop {
+            // Begun before the look: an end between the two is not missed.
+            let ended = self.ended.notified();
+            if slot.made.get().is_some() || !slot.claimed.load(Ordering::Acquire) {
+                return;
+            }
+            ended.await;
+        }
+    }
+
+    /// The same codings under the new head that `headers` are; those for which there is no
+    /// room, on the account that `charge` is of, are left to be made anew.
+    pub(super) fn under(&self, status: StatusCode, headers: &HeaderMap, charge: &Charge) -> Self {
+        let recodings = Self::default();
+        for (coding, slot) in Coding::ALL.into_iter().zip(&self.slots) {
+            match slot.made.get() {
+                None => {}
+                Some(None) => recodings.end(coding, None),
+                Some(Some(old)) => {
+                    let headers = represent::head(headers, coding, old.body.len() as u64);
+                    let cost = Recoding::cost_of(&headers, old.body.len());
+                    if let Some(charge) = charge.beside(cost) {
+                        let head = Head::new(status, &headers);
+                        let recoding = Recoding::new(head, old.body.clone(), charge);
+                        recodings.end(coding, Some(recoding));
+                    }
+                }
+            }
+        }
+        recodings
+    }
+
+    /// What the codings take beside this, in bytes.
+    pub(super) fn cost(&self) -> u64 {
+        let made = self
+            .slots
+            .iter()
+            .filter_map(|slot| slot.made.get()?.as_ref());
+        made.map(|recoding| recoding.charge.bytes()).sum()
+    }
+
+    /// Writes what became of `coding`, unless that is written.
+    fn end(&self, coding: Coding, made: Option<Recoding>) {
+        // Whoever claimed it is the only one to write, and writes once.
+        let _ = self.slot(coding).made.set(made.map(Box::new));
+    }
+
+    fn slot(&self, coding: Coding) -> &Slot {
+        &self.slots[coding as usize]
+    }
+}
+
+/// The right, and the duty, to make one coding of one object. Dropping it says that there will
+/// be none.
+#[derive(Debug)]
+pub struct Claim {
+    object: Arc<Object>,
+    coding: Coding,
+    released: bool,
+}
+
+impl Claim {
+    /// The right to make `coding` of `object`; `None` when somebody has it, or had it, or
+    /// there are no other codings of it.
+    pub fn take(object: &Arc<Object>, coding: Coding) -> Option<Self> {
+        let claimed = &object.recodings.as_ref()?.slot(coding).claimed;
+        // The first is the cheaper one, and nearly always enough.
+        let free = !claimed.load(Ordering::Relaxed) && !claimed.swap(true, Ordering::AcqRel);
+        free.then(|| Self {
+            object: object.clone(),
+            coding,
+            released: false,
+        })
+    }
+
+    /// What it is a coding of.
+    pub const fn object(&self) -> &Arc<Object> {
+        &self.object
+    }
+
+    /// What is to be made.
+    pub const fn coding(&self) -> Coding {
+        self.coding
+    }
+
+    /// Gives the right back, for others to take.
+    pub fn release(mut self) {
+        self.released = true;
+    }
+
+    pub(super) fn keep(self, recoding: Recoding) {
+        if let Some(recodings) = &self.object.recodings {
+            recodings.end(self.coding, Some(recoding));
+        }
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        let Some(recodings) = &self.object.recodings else {
+            return;
+        };
+        if self.released {
+            let claimed = &recodings.slot(self.coding).claimed;
+            claimed.store(false, Ordering::Release);
+        } else {
+            recodings.end(self.coding, None);
+        }
+        recodings.ended.notify_waiters();
+    }
+}
+
+impl Recoding {
+    pub(super) const fn new(head: Head, body: Bytes, charge: Charge) -> Self {
+        Self { head, body, charge }
+    }
+
+    /// What one with these fields and a body of `body_bytes` takes in all, in bytes.
+    pub(super) fn cost_of(headers: &HeaderMap, body_bytes: usize) -> u64 {
+        let fixed = size_of::<Self>() + ALLOCATION_BYTES;
+        (fixed + object::head_bytes(headers) + body_bytes) as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::task::yield_now;
+
+    use super::*;
+    use crate::{
+        policy::{
+            Key,
+            marks::Sequence,
+            settle::{self, Times},
+            tests::{NOW, ask, fields, rules},
+        },
+        store::{Found, Store, Unkept},
+    };
+
+    fn keep(store: &Store, key: u128, bytes: usize) -> Result<Arc<Object>, Unkept> {
+        let headers = fields(&[
+            ("cache-control", "max-age=60"),
+            ("content-type", "text/plain"),
+            ("etag", "\"1\""),
+        ]);
+        let times = Times {
+            asked: NOW,
+            received: NOW,
+            born: Sequence::default(),
+        };
+        let meta = settle::meta(&ask("/a"), &rules(), StatusCode::OK, &headers, times).unwrap();
+        let body = Bytes::from(vec![b'x'; bytes]);
+        store.keep(Key(key), (meta, &headers), &[body], NOW)
+    }
+
+    fn find(object: &Object, coding: Coding) -> Recoded<'_> {
+        object.recodings.as_ref().unwrap().find(coding)
+    }
+
+    #[test]
+    fn a_coding_is_claimed_once_and_found_by_all() {
+        let store = Store::new(1 << 20, 1 << 16);
+        let object = keep(&store, 1, 2_000).unwrap();
+        assert!(matches!(find(&object, Coding::Br), Recoded::NotYet));
+        let claim = Claim::take(&object, Coding::Br).unwrap();
+        assert!(Claim::take(&object, Coding::Br).is_none());
+        assert!(store.recoded(Key(1), claim, b"coded"));
+        let Recoded::Made(made) = find(&object, Coding::Br) else {
+            panic!("not found")
+        };
+        assert_eq!(made.body, "coded");
+        assert_eq!(made.head.get(&http::header::ETAG), Some(&b"W/\"1\""[..]));
+        assert!(Claim::take(&object, Coding::Br).is_none());
+        assert!(matches!(find(&object, Coding::Gzip), Recoded::NotYet));
+    }
+
+    #[test]
+    fn a_claim_that_ends_without_a_coding_says_that_there_is_none() {
+        let store = Store::new(1 << 20, 1 << 16);
+        let object = keep(&store, 1, 2_000).unwrap();
+        Claim::take(&object, Coding::Br).unwrap().release();
+        assert!(matches!(find(&object, Coding::Br), Recoded::NotYet));
+        drop(Claim::take(&object, Coding::Br).unwrap());
+        assert!(matches!(find(&object, Coding::Br), Recoded::Never));
+        assert!(Claim::take(&object, Coding::Br).is_none());
+    }
+
+    #[tokio::test]
+    async fn who_waits_is_woken_however_a_claim_ends() {
+        let store = Store::new(1 << 20, 1 << 16);
+        let ends: [fn(&Store, Claim); 3] = [
+            |store, claim| assert!(store.recoded(Key(1), claim, b"coded")),
+            |_, claim| claim.release(),
+            |_, claim| drop(claim),
+        ];
+        for end in ends {
+            let object = keep(&store, 1, 2_000).unwrap();
+            let claim = Claim::take(&object, Coding::Identity).unwrap();
+            let waited = object.clone();
+            let waiting = tokio::spawn(async move {
+                let recodings = waited.recodings.as_ref().unwrap();
+                recodings.settled(Coding::Identity).await;
+            });
+            yield_now().await;
+            assert!(!waiting.is_finished());
+            end(&store, claim);
+            waiting.await.unwrap();
+        }
+    }
+
+    #[test]
+    fn codings_count_and_make_room_like_any_object() {
+        let memory = 1 << 20;
+        let store = Store::new(memory, 1 << 16);
+        let (mut kept, mut coded) = (0, 0);
+        for key in 0..3_000 {
+            if let Ok(object) = keep(&store, key, 2_000) {
+                kept += 1;
+                let claim = Claim::take(&object, Coding::Br).unwrap();
+                coded += usize::from(store.recoded(Key(key), claim, &[0; 1_500]));
+            }
+            assert!(store.usage().bytes <= memory);
+        }
+        // The index knows what they weigh, and makes room for them all along; how soon what it
+        // evicts is given back depends on who else runs.
+        assert!(kept > 500 && coded > kept / 2, "{coded} of {kept}");
+        let usage = store.usage();
+        assert!(usage.keys < 300 && usage.evictions > 0, "{usage:?}");
+    }
+
+    #[test]
+    fn what_is_forgotten_takes_its_codings_along() {
+        let store = Store::new(1 << 20, 1 << 16);
+        let object = keep(&store, 1, 2_000).unwrap();
+        let before = store.usage().bytes;
+        let claim = Claim::take(&object, Coding::Br).unwrap();
+        assert!(store.recoded(Key(1), claim, &[0; 1_000]));
+        assert!(store.usage().bytes > before + 1_000);
+        store.forget(Key(1), &object);
+        drop(object);
+        // moka lets go of what it removed a few operations later.
+        let given_back = (0..10_000).any(|_| {
+            store.settle();
+            store.find(Key(1), |_| true);
+            store.usage().bytes == 0
+        });
+        assert!(given_back, "{:?}", store.usage());
+    }
+
+    #[test]
+    fn a_refresh_moves_codings_under_the_new_head() {
+        let store = Store::new(1 << 20, 1 << 16);
+        let old = keep(&store, 1, 2_000).unwrap();
+        let claim = Claim::take(&old, Coding::Br).unwrap();
+        assert!(store.recoded(Key(1), claim, b"coded"));
+        drop(Claim::take(&old, Coding::Gzip).unwrap());
+        let mut headers = old.head.to_map();
+        headers.insert("etag", "\"2\"".parse().unwrap());
+        let head = (old.meta.clone(), &headers);
+        let new = store.refresh(Key(1), &old, head, NOW).unwrap();
+        let Recoded::Made(made) = find(&new, Coding::Br) else {
+            panic!("not found")
+        };
+        assert_eq!(made.body, "coded");
+        assert_eq!(made.head.get(&http::header::ETAG), Some(&b"W/\"2\""[..]));
+        assert!(matches!(find(&new, Coding::Gzip), Recoded::Never));
+        assert!(matches!(find(&new, Coding::Zstd), Recoded::NotYet));
+        assert!(matches!(store.find(Key(1), |_| true), Found::Object(_)));
+    }
+}
