@@ -25,11 +25,13 @@ impl Folder {
 }
 
 fn config(server: &str, secret: &str, origin: SocketAddr) -> String {
+    // By name: those are looked up while it is confined.
+    let port = origin.port();
     format!(
         "[server]\nworkers = 2\n{server}\n\
          [admin]\naddress = \"127.0.0.2:0\"\njournal = \"a.journal\"\n\
          [[listener]]\naddress = \"127.0.0.1:0\"\n\
-         [[origin]]\nid = \"api\"\nurl = \"http://{origin}\"\nheaders = {{ X-Secret = \"file:{secret}\" }}\n\
+         [[origin]]\nid = \"api\"\nurl = \"http://localhost:{port}\"\nheaders = {{ X-Secret = \"file:{secret}\" }}\n\
          [[distribution]]\nid = \"site\"\n\
          [[distribution.behaviour]]\npath = \"*\"\norigin = \"api\"\n"
     )

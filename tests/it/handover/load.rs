@@ -68,16 +68,13 @@ impl Load {
                 thread: thread::spawn(move || work(&job)),
             }
         };
-        let kinds: [(&str, fn(&Job) -> Result<(), Failure>); 3] = [
-            ("connection: close", closing),
-            ("keep-alive", keeping),
-            ("h2c", multiplexing),
+        let two = |work| vec![begin(work), begin(work)];
+        let kinds = vec![
+            ("connection: close", two(closing)),
+            ("keep-alive", two(keeping)),
+            ("h2c", two(multiplexing)),
         ];
-        let kinds = kinds.map(|(name, work)| (name, vec![begin(work), begin(work)]));
-        Self {
-            kinds: kinds.into(),
-            enough,
-        }
+        Self { kinds, enough }
     }
 
     /// Returns once each viewer has had `count` further answers.
