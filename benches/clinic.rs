@@ -62,6 +62,7 @@ pub(crate) fn ask(target: &str, fields: &[(&str, &str)]) -> Ask {
     let viewer = Viewer {
         address: SocketAddr::from(([192, 0, 2, 1], 4711)),
         scheme: Scheme::Http,
+        covered: None,
         interims: None,
     };
     serve::checked(head, false, viewer, NOW)

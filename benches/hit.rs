@@ -73,6 +73,7 @@ const VIEWER: Viewer = Viewer {
         4711,
     ),
     scheme: Scheme::Http,
+    covered: None,
     interims: None,
 };
 

@@ -18,7 +18,7 @@ mod viewers;
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 const USAGE: &str = "usage: load ports COUNT              free ports, one a line
-       load origin PORT              /1k/…, /slow/… (500 ms), /count
+       load origin PORT              /1k/…, /16k/…, /256k/…, /pass/…, /slow/… (500 ms), /count
        load bare PORT FILE           the reply in FILE to every request
        load get ADDRESS PATH         a reply as it came, head and body
        load wait ADDRESS             until something listens there

@@ -1,4 +1,4 @@
-//! The origin behind the edge: small JSON, cacheable for an hour, and a count of what it served.
+//! The origin behind the edge: JSON of several sizes, cacheable for an hour, and a count of what it served.
 
 use std::{
     convert::Infallible,
@@ -13,8 +13,11 @@ use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 
-/// The size of every object's body.
+/// The size of a body whose path names none.
 const BODY_BYTES: usize = 1_024;
+
+/// The sizes that a path can name, between slashes.
+const SIZES: [(&str, usize); 2] = [("/16k/", 16 << 10), ("/256k/", 256 << 10)];
 
 /// How long `/slow/…` takes.
 const SLOW: Duration = Duration::from_millis(500);
@@ -47,13 +50,20 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Inf
     if path.starts_with("/slow/") {
         tokio::time::sleep(SLOW).await;
     }
-    Ok(object(path))
+    let mut response = object(path);
+    if path.starts_with("/pass/") {
+        let kept_nowhere = "no-store".parse().expect("a value");
+        response.headers_mut().insert("cache-control", kept_nowhere);
+    }
+    Ok(response)
 }
 
 /// An answer as an API gives it: JSON naming the path, filled up to its size.
 fn object(path: &str) -> Response<Full<Bytes>> {
+    let size = SIZES.iter().find(|(name, _)| path.contains(name));
+    let bytes = size.map_or(BODY_BYTES, |(_, bytes)| *bytes);
     let mut body = format!("{{\"path\":\"{path}\",\"pad\":\"").into_bytes();
-    body.resize(body.len().max(BODY_BYTES - 2), b'x');
+    body.resize(body.len().max(bytes - 2), b'x');
     body.extend_from_slice(b"\"}");
     Response::builder()
         .header("content-type", "application/json")

@@ -104,6 +104,9 @@ pub enum Unservable {
         #[source]
         source: io::Error,
     },
+    /// A certificate that the library does not take.
+    #[error("cannot show the certificates: {0}")]
+    Certificates(#[source] rustls::Error),
     /// The threads that serve.
     #[error("cannot start the workers: {0}")]
     Workers(#[source] io::Error),
@@ -164,6 +167,9 @@ impl App {
             predecessor,
         } = inheritance;
         let opened = bind(&workers, &everything(&snapshot), &mut sockets)?;
+        workers
+            .set_certificates(&snapshot.certificates)
+            .map_err(Unservable::Certificates)?;
         for address in sockets.unclaimed() {
             events.socket_unclaimed(address);
         }
@@ -208,7 +214,7 @@ impl App {
             outside,
             _sweep: AbortOnDropHandle::new(tokio::spawn(sweep::run(store.clone(), ledger.clone()))),
         };
-        app.workers.set_bounds(bounds(&snapshot));
+        app.bound(&snapshot);
         app.workers.set_proxies(snapshot.proxies.clone());
         sources::show(&app.outside.events, &app.workers, store, ledger, flights);
         app.enter(opened);
@@ -249,12 +255,16 @@ impl App {
     pub async fn apply(&mut self, next: Arc<Snapshot>) -> Result<(), Unservable> {
         let changes = config::diff(&self.running(), &next);
         let opened = bind(&self.workers, &changes, &mut Inherited::default())?;
+        self.workers
+            .set_certificates(&next.certificates)
+            .map_err(Unservable::Certificates)?;
         // From here on nothing fails.
+        self.bound(&next);
         // Before anything is accepted there: no connection may come in unintroduced.
         self.workers.set_proxies(next.proxies.clone());
+        self.change(&changes.change);
         self.desk.invalidations.follow(&next);
         let events = &self.outside.events;
-        self.workers.set_bounds(bounds(&next));
         let meters = events.meters(&next);
         self.site.store(Arc::new(Site {
             meters,
@@ -357,7 +367,8 @@ impl App {
         let events = &self.outside.events;
         for (listener, socket) in opened.gates {
             let bound = socket.address();
-            self.spares.hold(bound, self.workers.accept(socket));
+            self.spares
+                .hold(bound, self.workers.accept(socket, listener.transport));
             events.listening(bound, "viewers");
             self.gates.push(Gate { listener, bound });
         }
@@ -367,6 +378,25 @@ impl App {
             let spare = door.spare().into_iter().collect();
             self.spares.hold(door.address(), spare);
             self.office = Some(Office::open(door, &self.outside, &self.desk));
+        }
+    }
+
+    /// How many viewers, and how long they may take.
+    fn bound(&self, site: &Snapshot) {
+        self.workers.set_bounds(bounds(site));
+        let server = &site.server;
+        self.workers
+            .set_connections_max(server.connections_max, server.connections_per_address_max);
+    }
+
+    /// Lets listeners that stay begin their connections as `changed` says.
+    fn change(&mut self, changed: &[Listener]) {
+        for listener in changed {
+            let same = |gate: &&mut Gate| gate.listener.address == listener.address;
+            if let Some(gate) = self.gates.iter_mut().find(same) {
+                gate.listener = listener.clone();
+                self.workers.set_transport(gate.bound, listener.transport);
+            }
         }
     }
 

@@ -37,6 +37,12 @@ pub(super) fn show(
     of_workers(Source::ConnectionsOverdue, |workers| {
         workers.tally().overdue
     });
+    of_workers(Source::ConnectionsFlooding, |workers| {
+        workers.tally().flooded
+    });
+    of_workers(Source::HandshakesFailed, |workers| {
+        workers.tally().handshakes_failed
+    });
     let of_store = |source, read: fn(&Usage) -> u64| {
         let store = store.clone();
         events.source(source, move || read(&store.usage()));

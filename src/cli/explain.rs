@@ -139,6 +139,7 @@ impl Explain {
         let viewer = Viewer {
             address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
             scheme,
+            covered: None,
             interims: None,
         };
         let has_body = head

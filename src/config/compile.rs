@@ -24,6 +24,7 @@ pub(super) fn compile(parts: Parts, digest: String, generation: u64) -> Snapshot
         admin: parts.admin,
         listeners: parts.listeners,
         proxies: parts.proxies,
+        certificates: parts.certificates,
         hosts: Hosts::new(&distributions),
         origins,
         distributions,

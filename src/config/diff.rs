@@ -17,6 +17,8 @@ pub struct Changes {
     pub open: Vec<Listener>,
     /// Listeners to drain after it.
     pub close: Vec<Listener>,
+    /// Listeners that stay, whose connections begin otherwise from then on.
+    pub change: Vec<Listener>,
     /// Where to bind an admin listener before the swap, if anywhere.
     pub admin_open: Option<SocketAddr>,
     /// The admin listener to drain after it, if any.
@@ -43,15 +45,21 @@ pub struct Restart {
 pub fn diff(old: &Snapshot, new: &Snapshot) -> Changes {
     let missing = |from: &[Listener], of: &[Listener]| -> Vec<Listener> {
         of.iter()
-            .filter(|listener| !from.contains(listener))
+            .filter(|listener| !from.iter().any(|one| one.address == listener.address))
             .cloned()
             .collect()
     };
+    let kept = new.listeners.iter().filter(|listener| {
+        let same = |one: &&Listener| one.address == listener.address;
+        let before = old.listeners.iter().find(same);
+        before.is_some_and(|before| before.transport != listener.transport)
+    });
     let admin = |site: &Snapshot| site.admin.as_ref().map(|admin| admin.address);
     let (admin_old, admin_new) = (admin(old), admin(new));
     let mut changes = Changes {
         open: missing(&old.listeners, &new.listeners),
         close: missing(&new.listeners, &old.listeners),
+        change: kept.cloned().collect(),
         ..Changes::default()
     };
     if admin_old != admin_new {

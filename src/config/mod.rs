@@ -28,6 +28,7 @@ mod raw;
 mod read;
 mod spelling;
 mod units;
+mod x509;
 
 pub use diff::{Changes, Restart, diff};
 pub use outside::{FILE_BYTES_MAX, Machine, Outside};

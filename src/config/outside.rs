@@ -7,6 +7,8 @@ use std::{
     sync::OnceLock,
 };
 
+use crate::time::{Clock, Timestamp};
+
 /// The most bytes a configuration, a certificate bundle or a secret may have:
 /// twenty times the usual bundle of all public authorities (some 200 KiB).
 pub const FILE_BYTES_MAX: u64 = 4 << 20;
@@ -32,6 +34,11 @@ pub trait Outside {
 
     /// The cores this process may use; at least 1.
     fn cores(&self) -> usize;
+
+    /// The time, by which certificates expire.
+    fn now(&self) -> Timestamp {
+        Clock::System.now()
+    }
 }
 
 /// This process's environment and the machine's files.

@@ -40,6 +40,7 @@ tables! {
         cache: Cache,
         admin: Admin,
         listener: Vec<At<Listener>>,
+        certificate: Vec<At<Certificate>>,
         origin: Vec<At<Origin>>,
         distribution: Vec<At<Distribution>>,
     }
@@ -52,6 +53,8 @@ tables! {
         idle_timeout: Duration,
         forwarded_for: String,
         trusted_proxies: Vec<At<String>>,
+        connections_max: u64,
+        connections_per_address_max: u64,
         debug_secret: String,
         hand_over: String,
         confine: bool,
@@ -88,6 +91,13 @@ tables! {
     Listener {
         address: String,
         proxy_protocol: bool,
+        tls: bool,
+    }
+
+    /// `[[certificate]]`
+    Certificate {
+        chain: String,
+        key: String,
     }
 
     /// `[[origin]]`

@@ -73,7 +73,7 @@ fn the_example_names_every_key() {
                     .all(|c| c.is_ascii_lowercase() || "_.".contains(c))
     };
     let lines = EXAMPLE.lines().map(|line| match line.strip_prefix("# ") {
-        Some(rest) if is_key(rest) => rest,
+        Some(rest) if is_key(rest) || rest.starts_with("[[") => rest,
         _ => line,
     });
     let whole: String = lines.flat_map(|line| [line, "\n"]).collect();

@@ -14,8 +14,11 @@ use smallvec::SmallVec;
 
 use super::list::members;
 
-/// Fields of one connection, whether Connection names them or not.
-const HOP_BY_HOP: [HeaderName; 10] = [
+/// Fields of one connection, whether Connection names them or not. `Alt-Svc` is not one by
+/// the letter, but says where else its sender can be reached (RFC 7838 §3): a viewer that
+/// followed an origin's would go past us, and there is nowhere else to reach us.
+const HOP_BY_HOP: [HeaderName; 11] = [
+    header::ALT_SVC,
     CONNECTION,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),

@@ -4,7 +4,10 @@ use std::{
     future::poll_fn,
     io,
     net::SocketAddr,
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     task::Poll,
     time::Duration,
 };
@@ -12,6 +15,7 @@ use std::{
 use tokio::{
     net::{TcpListener, TcpStream},
     select,
+    sync::Semaphore,
     task::yield_now,
     time::sleep,
 };
@@ -21,29 +25,47 @@ use super::{
     Respond, Viewer,
     conn::{Expected, connection},
     roll::Roll,
+    secure::{Desk, secured},
     workers::Shared,
 };
-use crate::observe;
-use crate::policy::Scheme;
+use crate::{observe, policy::Scheme, site::Transport};
 
 /// How long nothing is accepted after the process ran out of what a connection
 /// takes (descriptors, memory). The kernel's queue holds viewers meanwhile.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
 
-/// What a listener speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// HTTP, either version, not encrypted.
-    Plain,
-}
-
 /// Where accepted connections go.
 #[derive(Clone)]
 pub(super) struct Door<R> {
-    pub(super) kind: Kind,
+    /// What new connections begin with; a reload may change it.
+    pub(super) transport: Arc<LiveTransport>,
     pub(super) respond: R,
     pub(super) roll: Arc<Roll>,
     pub(super) shared: Arc<Shared>,
+    /// Room to compute handshakes, of this worker.
+    pub(super) turns: Arc<Semaphore>,
+}
+
+/// What the connections of one listener begin with, seen by every worker.
+#[derive(Debug)]
+pub(super) struct LiveTransport(AtomicBool);
+
+impl LiveTransport {
+    pub(super) fn new(transport: Transport) -> Self {
+        Self(AtomicBool::new(transport == Transport::Tls))
+    }
+
+    pub(super) fn set(&self, transport: Transport) {
+        self.0.store(transport == Transport::Tls, Relaxed);
+    }
+
+    fn now(&self) -> Transport {
+        if self.0.load(Relaxed) {
+            Transport::Tls
+        } else {
+            Transport::Plain
+        }
+    }
 }
 
 impl<R: Respond> Door<R> {
@@ -86,24 +108,41 @@ impl<R: Respond> Door<R> {
             self.roll.turned_away();
             return;
         }
-        let (expected, scheme) = match self.kind {
-            Kind::Plain => (Expected::Sniff, Scheme::Http),
-        };
         // `[::]` accepts IPv4 too, and calls it `::ffff:192.0.2.1`.
         let address = SocketAddr::new(address.ip().to_canonical(), address.port());
+        let per_address_max = self.shared.per_address_max.load(Relaxed);
+        let Some(seat) = self.shared.census.seat(address.ip(), per_address_max) else {
+            self.roll.turned_away();
+            return observe::connection_crowded(address.ip());
+        };
         let viewer = Viewer {
             address,
-            scheme,
+            scheme: Scheme::Http,
+            covered: None,
             interims: None,
         };
-        let place = self.roll.admit();
-        tokio::spawn(connection(
-            stream,
-            expected,
-            viewer,
-            self.respond.clone(),
-            place,
-        ));
+        let respond = self.respond.clone();
+        match self.transport.now() {
+            Transport::Plain => {
+                let place = self.roll.admit().with(seat);
+                tokio::spawn(connection(stream, Expected::Sniff, viewer, respond, place));
+            }
+            Transport::Tls => {
+                // Between two reloads there may be nothing to show: nothing is said then.
+                let Some(keyring) = self.shared.keyring.load_full() else {
+                    return;
+                };
+                let turns = Arc::clone(&self.turns);
+                let place = self.roll.admit().with(seat);
+                tokio::spawn(secured(
+                    stream,
+                    Desk { keyring, turns },
+                    viewer,
+                    respond,
+                    place,
+                ));
+            }
+        }
     }
 }
 

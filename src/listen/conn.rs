@@ -69,10 +69,14 @@ where
         }
         expected = Expected::Http1;
     }
+    wire.say_goodbye().await;
 }
 
 /// Waits for the first bytes; `None` if the connection should end instead.
-async fn opening<I: AsyncRead + Unpin>(wire: &mut Wire<I>, expected: Expected) -> Option<Protocol> {
+async fn opening<I: AsyncRead + AsyncWrite + Unpin>(
+    wire: &mut Wire<I>,
+    expected: Expected,
+) -> Option<Protocol> {
     poll_fn(|cx| {
         loop {
             if let Some(protocol) = protocol::protocol(expected, wire.ahead()) {
@@ -99,7 +103,7 @@ async fn opening<I: AsyncRead + Unpin>(wire: &mut Wire<I>, expected: Expected) -
 }
 
 /// Speaks HTTP/1; the stream again when the connection was parked.
-async fn http1<I, R>(wire: Wire<I>, viewer: Viewer, respond: R) -> Option<Wire<I>>
+async fn http1<I, R>(mut wire: Wire<I>, viewer: Viewer, respond: R) -> Option<Wire<I>>
 where
     I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     R: Respond,
@@ -107,6 +111,7 @@ where
     let vitals = Arc::clone(wire.place().vitals());
     let roll = Arc::clone(wire.place().roll());
     vitals.enter(Stage::Http1);
+    wire.follow_messages();
     let service = {
         let vitals = Arc::clone(&vitals);
         service_fn(move |request| {

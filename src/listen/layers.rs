@@ -20,12 +20,20 @@ use pin_project_lite::pin_project;
 use super::{
     Respond, Viewer,
     roll::Roll,
-    vitals::{Order, RequestBody, Vitals},
+    vitals::{Order, RequestBody, Span, Vitals},
 };
 use crate::serve::Interims;
 
 /// What a viewer gets instead of an answer that panicked.
 const INTERNAL: &[u8] = br#"{"error":"internal"}"#;
+
+/// What a viewer gets instead of an answer to a head that HTTP/2 forbids, or that is too much.
+const MALFORMED: &[u8] = br#"{"error":"bad_field"}"#;
+const TOO_MANY: &[u8] = br#"{"error":"too_many_fields"}"#;
+
+/// Fields of one HTTP/2 request, each cookie counted. HTTP/1 has 100, where all cookies are
+/// one; viewers may split them (RFC 9113 §8.2.3), and an origin's server names a few dozen.
+const FIELDS_MAX: usize = 256;
 
 /// Asks `respond`, under the rim. Counted as in flight from now on, until the
 /// answer's body has ended or was dropped.
@@ -36,7 +44,7 @@ pub(super) fn answer<R: Respond>(
     vitals: Arc<Vitals>,
     roll: Arc<Roll>,
 ) -> impl Future<Output = Result<Response<Answer<R::Body>>, Infallible>> + Send {
-    let flight = Flight::begin(vitals, request.body());
+    let mut flight = Flight::begin(vitals, request.body());
     let version = request.version();
     // "Since HTTP/1.0 did not define any 1xx status codes, a server MUST NOT send a 1xx
     // response to an HTTP/1.0 client" (RFC 9110 §15.2). Over HTTP/2 hyper sends none.
@@ -48,11 +56,17 @@ pub(super) fn answer<R: Respond>(
     };
     // At once, so that a hit has let go of the request before hyper reads on: otherwise
     // hyper finds its read buffer still in use and allocates another.
-    let called = catch_unwind(AssertUnwindSafe(|| respond.respond(request, viewer)));
+    let called = match refused(&request) {
+        None => Ok(catch_unwind(AssertUnwindSafe(|| {
+            respond.respond(request, viewer)
+        }))),
+        Some(why) => Err(why),
+    };
     async move {
         let answered = match called {
-            Ok(future) => Caught { future }.await,
-            Err(_) => Err(Panicked),
+            Ok(Ok(future)) => Caught { future }.await,
+            Ok(Err(_)) => Err(Panicked),
+            Err((status, text)) => return Ok(ours(status, text, version, flight)),
         };
         if let Some(request) = interims {
             // The wire wakes this task.
@@ -67,20 +81,49 @@ pub(super) fn answer<R: Respond>(
                     let close = HeaderValue::from_static("close");
                     response.headers_mut().insert(header::CONNECTION, close);
                 }
-                response.map(|body| Answer::Given { body, flight })
+                response.map(|body| {
+                    flight.gave();
+                    Answer::Given { body, flight }
+                })
             }
             Err(Panicked) => {
                 roll.panicked();
-                internal(version, flight)
+                ours(StatusCode::INTERNAL_SERVER_ERROR, INTERNAL, version, flight)
             }
         })
     }
 }
 
-fn internal<B>(version: Version, flight: Flight) -> Response<Answer<B>> {
-    let bytes = Some(Bytes::from_static(INTERNAL));
+/// Why a request is refused that hyper's HTTP/2 takes: what HTTP/1 has no way to say, or
+/// refuses by itself, must not reach whoever writes HTTP/1.
+fn refused<B>(request: &Request<B>) -> Option<(StatusCode, &'static [u8])> {
+    if request.version() != Version::HTTP_2 {
+        return None;
+    }
+    let fields = request.headers();
+    if fields.len() > FIELDS_MAX {
+        return Some((StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, TOO_MANY));
+    }
+    // "A field value MUST NOT start or end with an ASCII whitespace character" (RFC 9113
+    // §8.2.1); a request with one "MUST be treated as malformed" (§8.1.1).
+    let blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    fields
+        .values()
+        .map(HeaderValue::as_bytes)
+        .any(|value| blank(value.first()) || blank(value.last()))
+        .then_some((StatusCode::BAD_REQUEST, MALFORMED))
+}
+
+/// An answer of our own, to a request that nobody else answers.
+fn ours<B>(
+    status: StatusCode,
+    text: &'static [u8],
+    version: Version,
+    flight: Flight,
+) -> Response<Answer<B>> {
+    let bytes = Some(Bytes::from_static(text));
     let mut response = Response::new(Answer::Internal { bytes, flight });
-    *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+    *response.status_mut() = status;
     let fields = response.headers_mut();
     fields.insert(
         header::CONTENT_TYPE,
@@ -97,7 +140,7 @@ fn internal<B>(version: Version, flight: Flight) -> Response<Answer<B>> {
 /// One request under way; ends when dropped.
 pub(super) struct Flight {
     vitals: Arc<Vitals>,
-    untaken: bool,
+    untaken: Option<Span>,
 }
 
 impl Flight {
@@ -111,21 +154,19 @@ impl Flight {
         });
         Self {
             vitals,
-            untaken: false,
+            untaken: None,
         }
     }
 
     fn gave(&mut self) {
-        if !self.untaken {
-            self.untaken = true;
-            self.vitals.untaken();
+        if self.untaken.is_none() {
+            self.untaken = Some(self.vitals.untaken());
         }
     }
 
     fn asked(&mut self) {
-        if self.untaken {
-            self.untaken = false;
-            self.vitals.taken();
+        if let Some(since) = self.untaken.take() {
+            self.vitals.taken(since);
         }
     }
 }

@@ -3,7 +3,7 @@
 //! [`Workers`] are threads that share nothing on the way of a request. Each has
 //! a single-threaded runtime and a listening socket of its own for every
 //! address (`SO_REUSEPORT`), so the kernel spreads connections and nobody
-//! steals tasks. A [`connection`] finds out which HTTP it speaks, lets hyper
+//! steals tasks. Behind TLS or not, a [`connection`] finds out which HTTP it speaks, lets hyper
 //! speak it, and hands each request to a [`Respond`].
 //!
 //! What may wait has a bound, and no bound costs a request anything: there are
@@ -15,10 +15,13 @@
 //! |---|---|
 //! | first byte, whole head, idle time | [`Bounds`], live |
 //! | a viewer that stops reading, or stops sending a body | `overdue.rs` |
-//! | bytes of a head, streams, reset floods | `protocol.rs` |
+//! | bytes of a head, streams, windows, resets | `protocol.rs` |
+//! | frames that are worth nothing | `calm.rs` |
+//! | where a message ends, in one reading | `messages.rs` |
 //! | interim responses to one request | `outbox.rs` |
 //! | a PROXY protocol header, where one is asked for | `proxy.rs` |
-//! | open connections | [`CONNECTIONS_MAX`] |
+//! | open connections, in all and from one address | [`CONNECTIONS_MAX`], `census.rs` |
+//! | handshakes computed at once | `secure.rs` |
 //! | draining | the deadline given to [`Workers::drain`] |
 //!
 //! Only this module and `origin` know sockets, and nothing above this floor
@@ -33,16 +36,22 @@ use hyper::body::Incoming;
 use crate::serve::{self, Edge, ReplyBody, Viewer};
 
 mod accept;
+mod calm;
+mod census;
+mod certs;
 mod conn;
 mod frames;
 mod layers;
+mod messages;
 mod outbox;
 mod overdue;
 mod protocol;
 mod proxy;
 mod roll;
+mod secure;
 mod socket;
 mod sweep;
+mod talk;
 mod vitals;
 mod watch;
 mod wire;

@@ -23,13 +23,21 @@ pub(super) const PARK_AFTER: Duration = Duration::from_secs(2);
 /// Without progress for this long, a viewer that should take an answer is gone.
 pub(super) const WRITE_STALL_MAX: Duration = Duration::from_secs(60);
 
+/// The same, in sweeps: what one answer of several may wait for its viewer, at least; at most
+/// twice as long.
+pub(super) const STALL_SWEEPS: u32 = (WRITE_STALL_MAX.as_millis() / SWEEP_EVERY.as_millis()) as u32;
+
 /// What counts as progress in that time, in bytes: less than any line of 1990
 /// carries, but more than the pings and acknowledgements of an HTTP/2
 /// connection (17 bytes each, a few in a minute).
 pub(super) const WRITE_PROGRESS_MIN: u64 = 1024;
 
-/// Without a byte for this long, a viewer that owes the rest of a body is gone.
+/// Without progress for this long, a viewer that owes the rest of a body is gone: one that
+/// sends a byte a second would hold a connection to the origin as well.
 pub(super) const BODY_STALL_MAX: Duration = Duration::from_secs(60);
+
+/// What counts as progress in that time, in bytes; or the rest of the body.
+pub(super) const BODY_PROGRESS_MIN: u64 = 1024;
 
 /// Without a byte in either direction for this long, an upgraded connection is
 /// closed (CloudFront: WebSocket idle timeout, 10 minutes).
@@ -63,6 +71,8 @@ pub(super) struct Facts {
     pub(super) idle: Option<Tick>,
     /// The viewer does not take what is there for it.
     pub(super) untaken: Option<Tick>,
+    /// One of several answers was not taken for [`WRITE_STALL_MAX`], and some still is not.
+    pub(super) stalled: Option<Tick>,
     /// The viewer does not send what it announced.
     pub(super) unsent: Option<Tick>,
     /// It was told to close when it can.
@@ -80,6 +90,8 @@ pub(super) enum Why {
     Idle,
     /// An answer that is not taken.
     Untaken,
+    /// The same, while other answers are.
+    Stalled,
     /// A body that does not come.
     Unsent,
     /// Told to close, nothing under way, and still there.
@@ -92,7 +104,8 @@ impl Why {
     /// Closing an idle connection must not lose a request that arrives now.
     pub(super) fn order(self) -> Order {
         match self {
-            Self::Idle => Order::Retire,
+            // The others end first; then what is left is untaken.
+            Self::Idle | Self::Stalled => Order::Retire,
             Self::Silent
             | Self::SlowHead
             | Self::Untaken
@@ -120,6 +133,11 @@ pub(super) fn overdue(facts: &Facts, now: Tick, bounds: &Bounds) -> Option<Why> 
     } else if past(facts.retiring, bounds.header_timeout) && past(facts.idle, bounds.header_timeout)
     {
         Some(Why::Lingering)
+    } else if past(facts.stalled, WRITE_STALL_MAX) {
+        // It was told to retire, and the others have had time to end.
+        Some(Why::Untaken)
+    } else if facts.stalled.is_some() && facts.retiring.is_none() {
+        Some(Why::Stalled)
     } else if facts.retiring.is_none() && past(facts.idle, bounds.idle_timeout) {
         Some(Why::Idle)
     } else {
@@ -138,6 +156,7 @@ mod tests {
         head: None,
         idle: None,
         untaken: None,
+        stalled: None,
         unsent: None,
         retiring: None,
     };
@@ -266,6 +285,7 @@ mod tests {
     #[test]
     fn only_an_idle_connection_may_finish_first() {
         assert_eq!(Why::Idle.order(), Order::Retire);
+        assert_eq!(Why::Stalled.order(), Order::Retire);
         for why in [
             Why::Silent,
             Why::SlowHead,

@@ -20,12 +20,19 @@ const BUFFER_MAX: usize = 2 * HEAD_MAX;
 /// Requests at once on one HTTP/2 connection.
 const STREAMS_MAX: u32 = 128;
 
+/// What a viewer may send on one stream, and on all of one connection, before the bytes
+/// before it were read, in bytes: so much of uploads that nobody takes is held. More is given
+/// as it is read, so that whoever reads slowly is sent to slowly (RFC 9113 §5.2).
+const STREAM_WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+
 /// Answers waiting for one HTTP/2 stream's window, in bytes; times
 /// [`STREAMS_MAX`] is 16 MiB for a connection that takes nothing at all.
 const SEND_MAX: usize = 128 * 1024;
 
 /// Streams the viewer reset before we looked at them ("rapid reset"), and
-/// streams it made us reset ("made you reset"); more end the connection.
+/// streams it made us reset ("made you reset"); more end the connection. How
+/// fast either may come is bounded in `calm.rs`.
 const RESETS_MAX: usize = 20;
 const LOCAL_RESETS_MAX: usize = 1024;
 
@@ -88,6 +95,8 @@ pub(super) fn http2() -> http2::Builder<TokioExecutor> {
         .max_pending_accept_reset_streams(RESETS_MAX)
         .max_local_error_reset_streams(LOCAL_RESETS_MAX)
         .max_header_list_size(HEAD_MAX as u32)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buf_size(SEND_MAX);
     builder
 }

@@ -4,13 +4,15 @@ use std::{
     iter::Sum,
     sync::{
         Arc, Mutex, MutexGuard,
-        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
 };
 
 use tokio::sync::Notify;
 
 use super::{
+    census::Seat,
+    overdue::Tick,
     vitals::{Order, Vitals},
     watch::Watch,
 };
@@ -26,6 +28,10 @@ pub struct Roll {
     turned_away: AtomicU64,
     overdue: AtomicU64,
     panicked: AtomicU64,
+    handshakes_failed: AtomicU64,
+    flooded: AtomicU64,
+    /// Sweeps so far.
+    swept: AtomicU32,
 }
 
 /// What happened at one worker's doors since it started, or at all of them.
@@ -33,12 +39,16 @@ pub struct Roll {
 pub struct Tally {
     /// Connections that were accepted and served.
     pub accepted: u64,
-    /// Connections that were closed at once, since too many were open.
+    /// Connections that were closed at once, since too many were open, or of one address.
     pub turned_away: u64,
     /// Connections that were closed because a bound had passed, idle ones included.
     pub overdue: u64,
     /// Requests whose answer panicked before its head.
     pub panicked: u64,
+    /// TLS handshakes that failed; those that took too long are overdue.
+    pub handshakes_failed: u64,
+    /// HTTP/2 connections ended because their viewer made us work for nothing.
+    pub flooded: u64,
 }
 
 impl Sum for Tally {
@@ -48,6 +58,8 @@ impl Sum for Tally {
             turned_away: sum.turned_away + one.turned_away,
             overdue: sum.overdue + one.overdue,
             panicked: sum.panicked + one.panicked,
+            handshakes_failed: sum.handshakes_failed + one.handshakes_failed,
+            flooded: sum.flooded + one.flooded,
         })
     }
 }
@@ -57,11 +69,12 @@ impl Roll {
     pub fn admit(self: &Arc<Self>) -> Place {
         self.open.fetch_add(1, Relaxed);
         self.accepted.fetch_add(1, Relaxed);
-        let vitals = Arc::new(Vitals::default());
+        let vitals = Arc::new(Vitals::since(self.swept.load(Relaxed)));
         self.entries().push(Watch::new(Arc::clone(&vitals)));
         Place {
             vitals,
             roll: Arc::clone(self),
+            seat: None,
         }
     }
 
@@ -77,6 +90,8 @@ impl Roll {
             turned_away: self.turned_away.load(Relaxed),
             overdue: self.overdue.load(Relaxed),
             panicked: self.panicked.load(Relaxed),
+            handshakes_failed: self.handshakes_failed.load(Relaxed),
+            flooded: self.flooded.load(Relaxed),
         }
     }
 
@@ -128,6 +143,19 @@ impl Roll {
         self.overdue.fetch_add(1, Relaxed);
     }
 
+    /// A sweep begins.
+    pub(super) fn sweep(&self, now: Tick) {
+        self.swept.store(now.0, Relaxed);
+    }
+
+    pub(super) fn flooded(&self) {
+        self.flooded.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn handshake_failed(&self) {
+        self.handshakes_failed.fetch_add(1, Relaxed);
+    }
+
     pub(super) fn panicked(&self) {
         self.panicked.fetch_add(1, Relaxed);
     }
@@ -138,9 +166,17 @@ impl Roll {
 pub struct Place {
     vitals: Arc<Vitals>,
     roll: Arc<Roll>,
+    /// Held for as long as the connection.
+    seat: Option<Seat>,
 }
 
 impl Place {
+    /// Gives `seat` up together with this place.
+    pub(super) fn with(mut self, seat: Seat) -> Self {
+        self.seat = Some(seat);
+        self
+    }
+
     pub(super) fn vitals(&self) -> &Arc<Vitals> {
         &self.vitals
     }

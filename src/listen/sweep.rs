@@ -73,6 +73,7 @@ pub async fn sweep(roll: Arc<Roll>, bounds: Arc<LiveBounds>) {
     loop {
         turns.tick().await;
         now = now.next();
+        roll.sweep(now);
         let bounds = bounds.now();
         let mut looked = 0;
         while look_on(&roll, &mut looked, now, &bounds) {

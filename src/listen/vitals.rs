@@ -15,7 +15,7 @@ use std::{
 
 use http::{HeaderMap, StatusCode};
 
-use super::outbox::Outbox;
+use super::{outbox::Outbox, overdue::STALL_SWEEPS};
 use crate::serve::TakeInterim;
 
 /// What a connection is, as far as deadlines are concerned.
@@ -64,7 +64,10 @@ pub(super) struct Vitals {
     /// Of those, the ones whose answer has not ended.
     in_flight: AtomicU32,
     /// Of those, the ones whose answer waits for the viewer to take what there is.
-    untaken: AtomicU32,
+    /// Counted apart by the span of [`STALL_SWEEPS`] in which they began to, even or odd.
+    untaken: [AtomicU32; 2],
+    /// The last sweep.
+    swept: AtomicU32,
 
     /// Bytes from the viewer.
     received: AtomicU64,
@@ -79,13 +82,26 @@ pub(super) struct Vitals {
     head_begun: AtomicBool,
     /// `received` before the last read that may have completed a head.
     head_read_at: AtomicU64,
-    /// The last byte read.
-    last_byte: AtomicU8,
+    /// On HTTP/1: the last byte read was within a body, or within the frame around one.
+    in_body: AtomicBool,
     /// The least `received` at which the body can be complete, or one of the two above.
     body_ends: AtomicU64,
 }
 
 impl Vitals {
+    /// Of a connection that begins after so many sweeps.
+    pub(super) fn since(sweeps: u32) -> Self {
+        Self {
+            swept: AtomicU32::new(sweeps),
+            ..Self::default()
+        }
+    }
+
+    /// Sweeps so far.
+    pub(super) fn sweeps(&self) -> u32 {
+        self.swept.load(Relaxed)
+    }
+
     /// What to do now.
     pub(super) fn order(&self) -> Order {
         match self.order.load(Relaxed) {
@@ -160,8 +176,8 @@ impl Vitals {
         &self.outbox
     }
 
-    /// A read ended: `bytes` of which `last` is the last one.
-    pub(super) fn read(&self, bytes: usize, last: u8) {
+    /// A read ended with so many bytes.
+    pub(super) fn read(&self, bytes: usize) {
         let received = self.received.load(Relaxed);
         // While a request is in flight, what comes is its body.
         if self.stage() != Stage::Http2 && self.in_flight.load(Relaxed) == 0 {
@@ -169,7 +185,6 @@ impl Vitals {
             self.head_read_at.store(received, Relaxed);
         }
         self.received.store(received + bytes as u64, Relaxed);
-        self.last_byte.store(last, Relaxed);
         self.read_waits.store(false, Relaxed);
     }
 
@@ -181,6 +196,11 @@ impl Vitals {
     /// Whether a head has begun, where that is known otherwise than by its bytes.
     pub(super) fn head_is(&self, begun: bool) {
         self.head_begun.store(begun, Relaxed);
+    }
+
+    /// Whether what was read ends within a body.
+    pub(super) fn body_is(&self, within: bool) {
+        self.in_body.store(within, Relaxed);
     }
 
     /// A write took `bytes`.
@@ -229,14 +249,26 @@ impl Vitals {
         self.in_flight.fetch_sub(1, Relaxed);
     }
 
-    /// An answer gave bytes and was not asked for more yet.
-    pub(super) fn untaken(&self) {
-        self.untaken.fetch_add(1, Relaxed);
+    /// An answer gave its head, or bytes, and was not asked for more yet; what to give back
+    /// to [`Self::taken`] then.
+    pub(super) fn untaken(&self) -> Span {
+        let span = Span::of(self.sweeps());
+        self.untaken[span.0].fetch_add(1, Relaxed);
+        span
     }
 
     /// It was asked for more, or ended.
-    pub(super) fn taken(&self) {
-        self.untaken.fetch_sub(1, Relaxed);
+    pub(super) fn taken(&self, since: Span) {
+        self.untaken[since.0].fetch_sub(1, Relaxed);
+    }
+
+    /// The sweep `now` looks at this connection; whether an answer was untaken for the whole
+    /// span that ends with it, if one does.
+    pub(super) fn sweep(&self, now: u32) -> bool {
+        let before = self.swept.swap(now, Relaxed);
+        // Two spans ago is what shares its count with the one that begins.
+        before / STALL_SWEEPS != now / STALL_SWEEPS
+            && self.untaken[Span::of(now).0].load(Relaxed) > 0
     }
 
     /// Nothing is under way on an HTTP/1 connection, and hyper holds nothing of
@@ -257,16 +289,18 @@ impl Vitals {
     pub(super) fn look(&self) -> Look {
         let in_flight = self.in_flight.load(Relaxed);
         let received = self.received.load(Relaxed);
+        let untaken = self.untaken.iter().map(|count| count.load(Relaxed)).sum();
         Look {
             stage: self.stage(),
             order: self.order(),
             requests: self.requests.load(Relaxed),
             in_flight,
+            untaken,
             received,
             sent: self.sent.load(Relaxed),
             head_begun: self.head_begun.load(Relaxed),
             waits_for_taker: self.write_waits.load(Relaxed)
-                || (in_flight > 0 && self.untaken.load(Relaxed) >= in_flight),
+                || (in_flight > 0 && untaken >= in_flight),
             waits_for_body: in_flight > 0
                 && self.read_waits.load(Relaxed)
                 && self.is_mid_body(received),
@@ -277,8 +311,7 @@ impl Vitals {
     fn is_mid_body(&self, received: u64) -> bool {
         match self.body_ends.load(Relaxed) {
             BODY_NONE => false,
-            // A complete chunked body ends in a line break.
-            BODY_CHUNKED => self.last_byte.load(Relaxed) != b'\n',
+            BODY_CHUNKED => self.in_body.load(Relaxed),
             ends => received < ends,
         }
     }
@@ -286,6 +319,16 @@ impl Vitals {
     /// The viewer was sending when we stopped listening to it.
     pub(super) fn is_mid_message(&self) -> bool {
         self.head_begun.load(Relaxed) || self.is_mid_body(self.received.load(Relaxed))
+    }
+}
+
+/// Whether the span of sweeps in which something began is an even or an odd one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Span(usize);
+
+impl Span {
+    fn of(sweeps: u32) -> Self {
+        Self(usize::from(!(sweeps / STALL_SWEEPS).is_multiple_of(2)))
     }
 }
 
@@ -315,6 +358,8 @@ pub(super) struct Look {
     pub(super) order: Order,
     pub(super) requests: u32,
     pub(super) in_flight: u32,
+    /// Of those, how many wait for the viewer.
+    pub(super) untaken: u32,
     pub(super) received: u64,
     pub(super) sent: u64,
     pub(super) head_begun: bool,

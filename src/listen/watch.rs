@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    overdue::{Facts, PARK_AFTER, Tick, WRITE_PROGRESS_MIN},
+    overdue::{BODY_PROGRESS_MIN, Facts, PARK_AFTER, Tick, WRITE_PROGRESS_MIN},
     vitals::{Look, Order, Stage, Vitals},
 };
 
@@ -12,6 +12,7 @@ use super::{
 pub(super) struct Watch {
     vitals: Arc<Vitals>,
     requests: u32,
+    /// `received` when the viewer last made progress.
     received: u64,
     /// `sent` when the viewer last made progress.
     taken: u64,
@@ -19,6 +20,7 @@ pub(super) struct Watch {
     head: Option<Tick>,
     idle: Option<Tick>,
     untaken: Option<Tick>,
+    stalled: Option<Tick>,
     unsent: Option<Tick>,
     retiring: Option<Tick>,
 }
@@ -34,6 +36,7 @@ impl Watch {
             head: None,
             idle: None,
             untaken: None,
+            stalled: None,
             unsent: None,
             retiring: None,
         }
@@ -45,6 +48,7 @@ impl Watch {
 
     /// Looks, compares with the last time, remembers.
     pub(super) fn look(&mut self, now: Tick) -> Facts {
+        let stalled = self.vitals.sweep(now.0);
         let look = self.vitals.look();
         self.forget_what_moved(&look);
 
@@ -60,6 +64,9 @@ impl Watch {
         hold(&mut self.silent, silent, now);
         hold(&mut self.head, head, now);
         hold(&mut self.idle, idle, now);
+        let stalled = (stalled || self.stalled.is_some()) && look.untaken > 0;
+        let several = look.stage == Stage::Http2;
+        hold(&mut self.stalled, several && stalled, now);
         hold(&mut self.untaken, !upgraded && look.waits_for_taker, now);
         hold(
             &mut self.unsent,
@@ -73,6 +80,7 @@ impl Watch {
             head: self.head,
             idle: self.idle,
             untaken: self.untaken,
+            stalled: self.stalled,
             unsent: self.unsent,
             retiring: self.retiring,
         }
@@ -95,6 +103,7 @@ impl Watch {
             self.head = None;
             self.idle = None;
             self.unsent = None;
+            self.received = look.received;
         }
         let progress = match look.stage {
             Stage::Upgraded => 1,
@@ -105,7 +114,11 @@ impl Watch {
             self.untaken = None;
             self.idle = None;
         }
-        if look.received != self.received {
+        let progress = match look.stage {
+            Stage::Upgraded => 1,
+            Stage::Opening | Stage::Http1 | Stage::Http2 => BODY_PROGRESS_MIN,
+        };
+        if look.received.saturating_sub(self.received) >= progress {
             self.received = look.received;
             self.unsent = None;
             if look.stage == Stage::Upgraded {
@@ -133,14 +146,14 @@ mod tests {
         let vitals = Arc::new(Vitals::default());
         let mut watch = Watch::new(Arc::clone(&vitals));
         vitals.enter(Stage::Http1);
-        vitals.read(10, b'x');
+        vitals.read(10);
         assert_eq!(watch.look(Tick(1)).head, Some(Tick(1)));
-        vitals.read(10, b'x');
+        vitals.read(10);
         assert_eq!(watch.look(Tick(2)).head, Some(Tick(1)));
         // Between two sweeps: one is answered, another begins.
         vitals.begin(RequestBody::None);
         vitals.end();
-        vitals.read(10, b'x');
+        vitals.read(10);
         assert_eq!(watch.look(Tick(3)).head, Some(Tick(3)));
     }
 }

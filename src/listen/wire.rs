@@ -4,9 +4,11 @@
 //! is refused once the connection has been cut, whoever holds the stream then:
 //! hyper, or the two ends of an upgraded connection. Nothing is copied, but for
 //! the bytes that were read before it was known who would parse them. Nothing is
-//! added, but for interim responses, which hyper cannot send.
+//! added, but for interim responses, which hyper cannot send, and a last word to who
+//! floods us; nothing is changed, but for what `messages.rs` spoils.
 
 use std::{
+    future::poll_fn,
     io,
     mem::MaybeUninit,
     pin::Pin,
@@ -16,8 +18,9 @@ use std::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{
-    frames::Frames,
+    messages::{self, Messages},
     roll::Place,
+    talk::Talk,
     vitals::{Order, Stage, Vitals},
 };
 
@@ -35,12 +38,21 @@ pub(super) struct Wire<I> {
     kept: Vec<u8>,
     /// Of `kept`, how many were handed on.
     replayed: usize,
-    /// Where in its frames an HTTP/2 connection is.
-    frames: Option<Frames>,
+    follow: Follow,
     closing: Closing,
     place: Place,
     /// Who the vitals wake; kept here to compare without a lock.
     waker: Option<Waker>,
+}
+
+/// What is known of the bytes beside hyper.
+enum Follow {
+    /// Nothing yet.
+    Nothing,
+    /// Where HTTP/1's messages end.
+    Messages(Messages),
+    /// HTTP/2's frames.
+    Frames(Box<Talk>),
 }
 
 /// How far closing has come.
@@ -58,7 +70,7 @@ impl<I> Wire<I> {
             io,
             kept: Vec::new(),
             replayed: 0,
-            frames: None,
+            follow: Follow::Nothing,
             closing: Closing::Not,
             place,
             waker: None,
@@ -67,10 +79,49 @@ impl<I> Wire<I> {
 
     /// It speaks HTTP/2 from its first byte on.
     pub(super) fn follow_frames(&mut self) {
-        let mut frames = Frames::default();
-        let in_head = frames.follow(self.ahead());
-        self.frames = Some(frames);
+        let mut talk = Talk::new();
+        let in_head = talk.hear(self.ahead(), self.vitals().sweeps());
+        self.follow = Follow::Frames(Box::new(talk));
         self.vitals().head_is(in_head);
+    }
+
+    /// It speaks HTTP/1, from its first byte on.
+    pub(super) fn follow_messages(&mut self) {
+        if let Follow::Nothing = self.follow {
+            let mut messages = Messages::default();
+            messages.follow(&mut self.kept[self.replayed..]);
+            self.vitals().body_is(messages.is_within_body());
+            self.follow = Follow::Messages(messages);
+        }
+    }
+
+    /// Follows what the viewer sent from `before` on; what is changed is what hyper reads.
+    fn heard(&mut self, buf: &mut ReadBuf<'_>, before: usize) {
+        let vitals = self.place.vitals();
+        let bytes = &mut buf.filled_mut()[before..];
+        match &mut self.follow {
+            Follow::Nothing => {}
+            Follow::Messages(messages) => {
+                let spoiled = vitals.stage() != Stage::Upgraded && messages.follow(bytes);
+                vitals.body_is(messages.is_within_body());
+                if spoiled && buf.remaining() >= messages::LOOK.len() {
+                    buf.put_slice(messages::LOOK);
+                }
+            }
+            Follow::Frames(talk) => vitals.head_is(talk.hear(bytes, vitals.sweeps())),
+        }
+    }
+
+    /// Follows what was written, which is the beginning of `bufs`.
+    fn said<'b>(&mut self, bufs: impl IntoIterator<Item = &'b [u8]>, mut written: usize) {
+        let Follow::Frames(talk) = &mut self.follow else {
+            return;
+        };
+        for buf in bufs {
+            let now = buf.len().min(written);
+            talk.say(&buf[..now], self.place.vitals().sweeps());
+            written -= now;
+        }
     }
 
     pub(super) fn vitals(&self) -> &Vitals {
@@ -111,7 +162,7 @@ impl<I> Wire<I> {
     }
 }
 
-impl<I: AsyncRead + Unpin> Wire<I> {
+impl<I: AsyncRead + AsyncWrite + Unpin> Wire<I> {
     /// Reads more ahead; zero bytes at the end of the stream.
     ///
     /// The buffer lives on the stack: a silent connection holds none.
@@ -129,23 +180,45 @@ impl<I: AsyncRead + Unpin> Wire<I> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         self.attend(cx)?;
+        if self.poll_last_word(cx) {
+            return Poll::Ready(Ok(()));
+        }
         let before = buf.filled().len();
         let result = Pin::new(&mut self.io).poll_read(cx, buf);
         match &result {
             Poll::Pending => self.vitals().read_waits(),
             Poll::Ready(Ok(())) => {
-                let bytes = &buf.filled()[before..];
-                if let Some(last) = bytes.last() {
-                    self.vitals().read(bytes.len(), *last);
+                let bytes = buf.filled().len() - before;
+                if bytes > 0 {
+                    self.vitals().read(bytes);
                 }
-                if let Some(frames) = &mut self.frames {
-                    let in_head = frames.follow(bytes);
-                    self.vitals().head_is(in_head);
+                self.heard(buf, before);
+                if self.poll_last_word(cx) {
+                    buf.set_filled(before);
                 }
             }
             Poll::Ready(Err(_)) => {}
         }
         result
+    }
+
+    /// Whether the viewer floods us: then it is told so, and hyper that it has left. The
+    /// word may be lost on one that does not read, which is not waited for.
+    fn poll_last_word(&mut self, cx: &mut Context<'_>) -> bool {
+        let Follow::Frames(talk) = &mut self.follow else {
+            return false;
+        };
+        if !talk.is_over() {
+            return false;
+        }
+        if talk.is_to_be_told() {
+            self.place.roll().flooded();
+            if let Some(word) = talk.last_word() {
+                let _ = Pin::new(&mut self.io).poll_write(cx, &word);
+                let _ = Pin::new(&mut self.io).poll_flush(cx);
+            }
+        }
+        true
     }
 }
 
@@ -171,7 +244,7 @@ impl<I: AsyncWrite + Unpin> Wire<I> {
     }
 }
 
-impl<I: AsyncRead + Unpin> AsyncRead for Wire<I> {
+impl<I: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wire<I> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -203,6 +276,9 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<I> {
         let this = self.get_mut();
         this.attend(cx)?;
         let result = Pin::new(&mut this.io).poll_write(cx, buf);
+        if let Poll::Ready(Ok(bytes)) = &result {
+            this.said([buf], *bytes);
+        }
         count(this.vitals(), result)
     }
 
@@ -214,6 +290,9 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<I> {
         let this = self.get_mut();
         this.attend(cx)?;
         let result = Pin::new(&mut this.io).poll_write_vectored(cx, bufs);
+        if let Poll::Ready(Ok(bytes)) = &result {
+            this.said(bufs.iter().map(|buf| &**buf), *bytes);
+        }
         count(this.vitals(), result)
     }
 
@@ -255,7 +334,19 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<I> {
     }
 }
 
-impl<I: AsyncRead + Unpin> Wire<I> {
+impl<I: AsyncWrite + Unpin> Wire<I> {
+    /// Says that nothing follows, as far as that can be said without waiting. TLS has a
+    /// message for it, without which a viewer may take the end for a cut (RFC 8446 §6.1).
+    pub(super) async fn say_goodbye(mut self) {
+        poll_fn(|cx| {
+            let _ = Pin::new(&mut self.io).poll_shutdown(cx);
+            Poll::Ready(())
+        })
+        .await;
+    }
+}
+
+impl<I: AsyncRead + AsyncWrite + Unpin> Wire<I> {
     fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while let Closing::Said(discarded) = self.closing
             && discarded < DISCARD_MAX

@@ -4,7 +4,7 @@ use std::{collections::HashMap, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
     runtime::{Builder, Runtime},
-    sync::{mpsc, oneshot},
+    sync::{Semaphore, mpsc, oneshot},
     task::{JoinHandle, yield_now},
     time::timeout,
 };
@@ -12,8 +12,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Respond,
-    accept::{Door, Kind},
+    accept::{Door, LiveTransport},
     roll::Roll,
+    secure::HANDSHAKES_MAX,
     sweep::sweep,
     workers::Shared,
 };
@@ -34,7 +35,7 @@ pub(super) const LINGER_MAX: Duration = Duration::from_secs(3);
 /// What a worker is told.
 pub(super) enum Command {
     /// Accept here.
-    Open(SocketAddr, std::net::TcpListener),
+    Open(SocketAddr, std::net::TcpListener, Arc<LiveTransport>),
     /// Stop accepting here; answered when the socket is closed.
     Close(SocketAddr, oneshot::Sender<()>),
     /// Stop accepting, finish within that time; answered with how many were cut.
@@ -71,15 +72,18 @@ impl<R: Respond> Worker<R> {
     pub(super) async fn work(self, mut commands: mpsc::UnboundedReceiver<Command>) {
         let sweeping = sweep(Arc::clone(&self.roll), Arc::clone(&self.shared.bounds));
         tokio::spawn(sweeping);
+        let turns = Arc::new(Semaphore::new(HANDSHAKES_MAX));
         let mut doors: HashMap<SocketAddr, Vec<Standing>> = HashMap::new();
         while let Some(command) = commands.recv().await {
             match command {
-                Command::Open(address, listener) => match self.open(listener) {
-                    Ok(standing) => {
-                        doors.entry(address).or_default().push(standing);
+                Command::Open(address, listener, transport) => {
+                    match self.open(listener, transport, &turns) {
+                        Ok(standing) => {
+                            doors.entry(address).or_default().push(standing);
+                        }
+                        Err(error) => observe::cannot_accept(Some(address), &error),
                     }
-                    Err(error) => observe::cannot_accept(Some(address), &error),
-                },
+                }
                 Command::Close(address, closed) => {
                     for standing in doors.remove(&address).into_iter().flatten() {
                         standing.leave().await;
@@ -98,13 +102,19 @@ impl<R: Respond> Worker<R> {
         }
     }
 
-    fn open(&self, listener: std::net::TcpListener) -> io::Result<Standing> {
+    fn open(
+        &self,
+        listener: std::net::TcpListener,
+        transport: Arc<LiveTransport>,
+        turns: &Arc<Semaphore>,
+    ) -> io::Result<Standing> {
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let door = Door {
-            kind: Kind::Plain,
+            transport,
             respond: self.respond.clone(),
             roll: Arc::clone(&self.roll),
             shared: Arc::clone(&self.shared),
+            turns: Arc::clone(turns),
         };
         let stop = CancellationToken::new();
         let task = tokio::spawn(door.stand(listener, stop.clone()));

@@ -12,18 +12,23 @@ use std::{
     time::Duration,
 };
 
+use arc_swap::ArcSwapOption;
 use rustix::process::{Resource, getrlimit};
+use rustls::server::ProducesTickets;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
     Bounds, Respond,
+    accept::LiveTransport,
+    census::Census,
+    certs::{self, Keyring},
     proxy::Doorstep,
     roll::{Roll, Tally},
     socket::{dealt, listeners},
     sweep::LiveBounds,
     worker::{Command, Worker, runtime},
 };
-use crate::site::Proxies;
+use crate::site::{Certificate, Proxies, Transport};
 
 /// Viewers' connections at once, in the whole process; further ones are closed
 /// as soon as they are accepted. Fewer where the process may open fewer files:
@@ -39,6 +44,10 @@ pub(super) struct Shared {
     pub(super) bounds: Arc<LiveBounds>,
     pub(super) connections_max: AtomicUsize,
     pub(super) doorstep: Doorstep,
+    pub(super) per_address_max: AtomicUsize,
+    pub(super) census: Arc<Census>,
+    /// The certificates that new connections are shown.
+    pub(super) keyring: ArcSwapOption<Keyring>,
     rolls: Vec<Arc<Roll>>,
 }
 
@@ -54,8 +63,10 @@ impl Shared {
 pub struct Workers {
     shared: Arc<Shared>,
     threads: Vec<Thread>,
-    /// Where all of them accept.
-    addresses: Mutex<Vec<SocketAddr>>,
+    /// Where all of them accept, and what their connections begin with.
+    addresses: Mutex<Vec<(SocketAddr, Arc<LiveTransport>)>>,
+    /// Encrypts the tickets of all of them, as long as they live.
+    ticketer: Arc<dyn ProducesTickets>,
 }
 
 /// Sockets that listen and are not accepted from. Dropping it closes them.
@@ -93,10 +104,15 @@ impl Workers {
         F: Fn(usize) -> R + Send + Sync + 'static,
     {
         let count = count.max(1);
+        let ticketer = certs::ticketer().map_err(io::Error::other)?;
+        let room = connections_max(files_max());
         let shared = Arc::new(Shared {
             bounds: Arc::new(LiveBounds::new(Bounds::default())),
-            connections_max: AtomicUsize::new(connections_max(files_max())),
             doorstep: Doorstep::default(),
+            connections_max: AtomicUsize::new(room),
+            per_address_max: AtomicUsize::new(per_address_max(room)),
+            census: Arc::default(),
+            keyring: ArcSwapOption::empty(),
             rolls: (0..count).map(|_| Arc::default()).collect(),
         });
         let make = Arc::new(make);
@@ -111,6 +127,7 @@ impl Workers {
             shared,
             threads,
             addresses: Mutex::default(),
+            ticketer,
         };
         for _ in 0..count {
             started
@@ -121,15 +138,15 @@ impl Workers {
     }
 
     /// Accepts viewers at `address`, with a socket for every worker; where, once
-    /// port 0 is a number.
+    /// port 0 is a number. Their connections begin with `transport`.
     ///
     /// Connections are taken when it returns. The error names the address and
     /// what is wrong: that something listens there already, this process included.
-    pub fn open(&self, address: SocketAddr) -> io::Result<SocketAddr> {
+    pub fn open(&self, address: SocketAddr, transport: Transport) -> io::Result<SocketAddr> {
         let mut bound = self.bind(address, Vec::new())?;
         bound.spares.clear();
         let address = bound.address;
-        self.accept(bound);
+        self.accept(bound, transport);
         Ok(address)
     }
 
@@ -153,13 +170,14 @@ impl Workers {
 
     /// Accepts viewers at what [`Workers::bind`] bound; its spares, which hold every socket
     /// once more. As long as they live, closing the address leaves the kernel queueing there.
-    pub fn accept(&self, bound: Bound) -> Vec<TcpListener> {
+    pub fn accept(&self, bound: Bound, transport: Transport) -> Vec<TcpListener> {
+        let transport = Arc::new(LiveTransport::new(transport));
         for (thread, sockets) in self.threads.iter().zip(bound.sockets) {
             for socket in sockets {
-                thread.tell(Command::Open(bound.address, socket));
+                thread.tell(Command::Open(bound.address, socket, Arc::clone(&transport)));
             }
         }
-        self.addresses().push(bound.address);
+        self.addresses().push((bound.address, transport));
         bound.spares
     }
 
@@ -171,7 +189,7 @@ impl Workers {
     pub async fn close(&self, address: SocketAddr) -> bool {
         {
             let mut addresses = self.addresses();
-            let Some(at) = addresses.iter().position(|open| *open == address) else {
+            let Some(at) = addresses.iter().position(|(open, _)| *open == address) else {
                 return false;
             };
             addresses.remove(at);
@@ -183,7 +201,24 @@ impl Workers {
 
     /// Where viewers are accepted now.
     pub fn listening(&self) -> Vec<SocketAddr> {
-        self.addresses().clone()
+        self.addresses().iter().map(|(open, _)| *open).collect()
+    }
+
+    /// What connections begin with that come to `address` from now on; those that are open
+    /// go on. False if it is not open.
+    pub fn set_transport(&self, address: SocketAddr, transport: Transport) -> bool {
+        let addresses = self.addresses();
+        let open = addresses.iter().find(|(open, _)| *open == address);
+        open.inspect(|(_, live)| live.set(transport)).is_some()
+    }
+
+    /// Shows `certificates` to connections that come from now on; those that are open go on.
+    ///
+    /// Errs when the library refuses one; then the ones before are shown on.
+    pub fn set_certificates(&self, certificates: &[Certificate]) -> Result<(), rustls::Error> {
+        let keyring = Keyring::of(certificates, &self.ticketer)?;
+        self.shared.keyring.store(keyring.map(Arc::new));
+        Ok(())
     }
 
     /// New bounds, from the next sweep on, for open connections too.
@@ -197,9 +232,14 @@ impl Workers {
         self.shared.doorstep.set(proxies);
     }
 
-    /// Another limit than [`CONNECTIONS_MAX`], for connections that come from now on.
-    pub fn set_connections_max(&self, max: usize) {
+    /// Other limits for connections that come from now on: `max` at once, and of those
+    /// `per_address` from one address. `None` for the first is [`CONNECTIONS_MAX`], or fewer
+    /// where the process may open fewer files; for the second, half of the first.
+    pub fn set_connections_max(&self, max: Option<usize>, per_address: Option<usize>) {
+        let max = max.unwrap_or_else(|| connections_max(files_max()));
+        let per_address = per_address.unwrap_or_else(|| per_address_max(max));
         self.shared.connections_max.store(max, Relaxed);
+        self.shared.per_address_max.store(per_address, Relaxed);
     }
 
     /// Open connections, upgraded ones included.
@@ -245,7 +285,7 @@ impl Workers {
         answers
     }
 
-    fn addresses(&self) -> std::sync::MutexGuard<'_, Vec<SocketAddr>> {
+    fn addresses(&self) -> std::sync::MutexGuard<'_, Vec<(SocketAddr, Arc<LiveTransport>)>> {
         self.addresses
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner())
@@ -314,6 +354,12 @@ impl Thread {
 /// How many connections fit a process that may open `files` files.
 fn connections_max(files: usize) -> usize {
     CONNECTIONS_MAX.min(files - files / 4)
+}
+
+/// How many of `connections` one address may hold: it leaves as many to others. Behind a
+/// balancer that opens a connection for each of its own, all come from a few addresses.
+fn per_address_max(connections: usize) -> usize {
+    connections.div_ceil(2)
 }
 
 /// How many files this process may open; the soft limit counts.

@@ -1,7 +1,10 @@
 //! What the viewers' doors say: phrases of connections, for which there is no counter here
 //! (the doors keep their own tally).
 
-use std::{fmt, net::SocketAddr};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+};
 
 use tracing::{debug, warn};
 
@@ -23,6 +26,11 @@ pub fn connection_overdue(why: &dyn fmt::Debug) {
 /// A connection that should have begun with a PROXY protocol header was closed.
 pub fn not_introduced(peer: SocketAddr, cause: &dyn fmt::Display) {
     debug!(target: TARGET, %peer, %cause, "connection not introduced");
+}
+
+/// An address holds as many connections as it may; another one was closed.
+pub fn connection_crowded(address: IpAddr) {
+    debug!(target: TARGET, %address, "too many connections of one address");
 }
 
 /// A connection ended with an error, mostly the viewer's.

@@ -100,6 +100,14 @@ mod names {
         "viewer_connections_overdue",
         "Connections closed by a time limit, idle ones included",
     );
+    pub(super) const FLOODING: Name = (
+        "viewer_connections_flooding",
+        "HTTP/2 connections ended because they made us work for nothing",
+    );
+    pub(super) const HANDSHAKES_FAILED: Name = (
+        "viewer_handshakes_failed",
+        "TLS handshakes of viewers that failed",
+    );
     pub(super) const PANICS: Name = (
         "panics",
         "Panics; each is a defect, and ended one request or one thread",
@@ -277,10 +285,14 @@ pub enum Source {
     ConnectionsTurnedAway,
     /// Connections closed by a time limit since the start.
     ConnectionsOverdue,
+    /// HTTP/2 connections ended since the start because they made us work for nothing.
+    ConnectionsFlooding,
+    /// TLS handshakes of viewers that failed since the start.
+    HandshakesFailed,
 }
 
 impl Source {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 13] = [
         Self::CacheBytes,
         Self::CacheKeys,
         Self::CacheEvictions,
@@ -292,6 +304,8 @@ impl Source {
         Self::ConnectionsAccepted,
         Self::ConnectionsTurnedAway,
         Self::ConnectionsOverdue,
+        Self::ConnectionsFlooding,
+        Self::HandshakesFailed,
     ];
 
     const fn describe(self) -> (names::Name, MetricType) {
@@ -307,6 +321,8 @@ impl Source {
             Self::ConnectionsAccepted => (names::ACCEPTED, MetricType::Counter),
             Self::ConnectionsTurnedAway => (names::TURNED_AWAY, MetricType::Counter),
             Self::ConnectionsOverdue => (names::OVERDUE, MetricType::Counter),
+            Self::ConnectionsFlooding => (names::FLOODING, MetricType::Counter),
+            Self::HandshakesFailed => (names::HANDSHAKES_FAILED, MetricType::Counter),
         }
     }
 }

@@ -26,7 +26,9 @@ mod succession;
 mod trace;
 
 pub use audit::Ordered;
-pub use doors::{cannot_accept, connection_ended, connection_overdue, not_introduced};
+pub use doors::{
+    cannot_accept, connection_crowded, connection_ended, connection_overdue, not_introduced,
+};
 pub use events::Stop;
 pub use histogram::{Histogram, Waits};
 pub use lines::Log;

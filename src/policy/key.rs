@@ -13,7 +13,7 @@ use std::{borrow::Cow, fmt};
 use http::HeaderName;
 use smallvec::SmallVec;
 
-use super::{Ask, Selection};
+use super::{Ask, Selection, canonical::Canonical};
 use crate::fields::{
     cookie,
     query::{self, Piece},
@@ -90,29 +90,11 @@ pub enum Part {
     Search,
 }
 
-/// The parts of a key, each with its kind and length before it.
-#[derive(Default)]
-struct Canonical(SmallVec<[u8; INLINE_BYTES]>);
-
-impl Canonical {
-    fn push(&mut self, part: Part, bytes: &[u8]) {
-        self.0.push(part as u8);
-        self.0
-            .extend_from_slice(&(bytes.len() as u32).to_le_bytes());
-        self.0.extend_from_slice(bytes);
-    }
-
-    fn key(&self) -> Key {
-        Key(hash(&self.0))
-    }
-}
-
 /// 128 bits of a cryptographic hash.
 pub(super) fn hash(canonical: &[u8]) -> u128 {
     let hash = blake3::hash(canonical);
-    let (half, _) = hash.as_bytes().split_at(16);
-    half.iter()
-        .fold(0, |hash, &byte| hash << 8 | u128::from(byte))
+    let half = hash.as_bytes().first_chunk();
+    half.map_or(0, |half| u128::from_be_bytes(*half))
 }
 
 /// The hash of some parts, none of which can run into the next.
@@ -125,15 +107,12 @@ pub(super) fn digest<const N: usize>(parts: [&[u8]; N]) -> u128 {
     hash(&canonical)
 }
 
-/// Room on the stack for the parts of an ordinary key, in bytes.
-const INLINE_BYTES: usize = 512;
-
 impl KeySpec {
     /// The key of `ask`.
     pub fn key(&self, ask: &Ask) -> Key {
         let mut canonical = Canonical::default();
         self.visit(ask, |part, bytes| canonical.push(part, bytes));
-        canonical.key()
+        Key(hash(canonical.as_bytes()))
     }
 
     /// The same, whatever the keyed fields and cookies are: what names a target.
@@ -144,7 +123,7 @@ impl KeySpec {
                 canonical.push(part, bytes);
             }
         });
-        canonical.key()
+        Key(hash(canonical.as_bytes()))
     }
 
     /// The key of `ask` where only what `variance` leaves of the kept parameters counts.
@@ -154,12 +133,12 @@ impl KeySpec {
         let mut search = Vec::new();
         variance.write(kept, &mut search);
         canonical.push(Part::Search, &search);
-        canonical.key()
+        Key(hash(canonical.as_bytes()))
     }
 
     /// The key of every query of the path of `ask`.
     pub fn path(&self, ask: &Ask) -> Key {
-        self.without_query(ask).key()
+        Key(hash(self.without_query(ask).as_bytes()))
     }
 
     fn without_query(&self, ask: &Ask) -> Canonical {

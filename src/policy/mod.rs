@@ -49,6 +49,7 @@ use crate::{fields::host::Host, time::Timestamp};
 
 pub mod age;
 pub mod answer;
+mod canonical;
 pub mod control;
 pub mod cors;
 pub mod deliver;

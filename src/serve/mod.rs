@@ -37,7 +37,7 @@ use crate::{
         peer,
         reuse::{self, Reuse},
     },
-    site::{Route, Routed, Snapshot},
+    site::{Names, Route, Routed, Snapshot},
     store::{Found, Object, Store},
     time::{Clock, Timestamp},
 };
@@ -135,6 +135,8 @@ pub struct Viewer {
     pub address: SocketAddr,
     /// How it reached us.
     pub scheme: Scheme,
+    /// Whom the certificate speaks for that it was shown; `None` without TLS.
+    pub covered: Option<Arc<Names>>,
     /// Where the interim responses to this request go, if it may have any.
     pub interims: Option<Interims>,
 }
@@ -242,7 +244,7 @@ impl Way {
 /// Answers `request`. Every request has an answer; failures are answers too.
 pub fn respond(edge: &Arc<Edge>, request: Request<Incoming>, mut viewer: Viewer) -> Responding {
     let (site, now) = (edge.site.load_full(), edge.clock.now());
-    let interims = viewer.interims.take();
+    let (interims, covered) = (viewer.interims.take(), viewer.covered.take());
     let asked = match ask::asked(request, viewer, now) {
         Ok(asked) => asked,
         Err((why, headers)) => return synth::malformed(edge, &site, why, &headers).into(),
@@ -250,6 +252,9 @@ pub fn respond(edge: &Arc<Edge>, request: Request<Incoming>, mut viewer: Viewer)
     let (body, upgrade) = (asked.body, asked.upgrade);
     let ask = peer::behind(asked.ask, &site.snapshot.proxies.trusted);
     let request_id = deliver::request_id(&ask.headers).unwrap_or_else(|| edge.ids.make());
+    if covered.is_some_and(|names| !names.cover(&ask.host)) {
+        return synth::misdirected(&site, &ask, request_id).into();
+    }
     let route = match site.snapshot.route(&ask.host, ask.path()) {
         Routed::To(route) => route,
         Routed::NoSuchHost => return synth::no_such_host(&site, &ask, request_id).into(),

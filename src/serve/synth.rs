@@ -61,6 +61,20 @@ pub(super) fn no_such_host(site: &Site, ask: &Ask, request_id: HeaderValue) -> R
     )
 }
 
+/// The certificate of the connection does not speak for the host: "A server can provide this
+/// response […] if the request was received over a connection for which the server does not
+/// have authority" of the target (RFC 9110 §15.5.20, RFC 9113 §9.1.2). Viewers that share one
+/// connection among hosts ask again over another.
+pub(super) fn misdirected(site: &Site, ask: &Ask, request_id: HeaderValue) -> Response<ReplyBody> {
+    unrouted(
+        site,
+        ask,
+        request_id,
+        StatusCode::MISDIRECTED_REQUEST,
+        "certificate_mismatch",
+    )
+}
+
 /// The distribution has no behaviour for the path.
 pub(super) fn no_such_path(site: &Site, ask: &Ask, request_id: HeaderValue) -> Response<ReplyBody> {
     unrouted(

@@ -8,6 +8,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use crate::policy::Caching;
 
 mod admin;
+mod certificate;
 mod debug;
 mod distribution;
 mod origin;
@@ -15,6 +16,7 @@ mod proxies;
 mod route;
 
 pub use admin::{Admin, AwsKey, Scope, Secret, Token};
+pub use certificate::{Certificate, Names, parent};
 pub use debug::DebugSecret;
 pub use distribution::{Behaviour, Distribution};
 pub use origin::{Origin, Protocol};
@@ -38,6 +40,8 @@ pub struct Snapshot {
     pub listeners: Vec<Listener>,
     /// What stands before us.
     pub proxies: Proxies,
+    /// What listeners with TLS show, in the file's order; the first where no name fits.
+    pub certificates: Vec<Certificate>,
     /// Every origin, in the file's order.
     pub origins: Vec<Arc<Origin>>,
     /// Every distribution, in the file's order.
@@ -72,6 +76,10 @@ pub struct Server {
     pub header_timeout: Duration,
     /// How long a connection may be idle between requests.
     pub idle_timeout: Duration,
+    /// Viewers' connections at once; `None`: as many as the process has room for.
+    pub connections_max: Option<usize>,
+    /// Of those, from one address; `None`: half of them.
+    pub connections_per_address_max: Option<usize>,
     /// What a request must carry to be told its key.
     pub debug_secret: Option<DebugSecret>,
     /// The Unix socket at which the listening sockets are offered to the next process.
@@ -94,4 +102,15 @@ pub struct Cache {
 pub struct Listener {
     /// Where it listens.
     pub address: SocketAddr,
+    /// What its connections begin with.
+    pub transport: Transport,
+}
+
+/// What carries HTTP at a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// TCP as it is.
+    Plain,
+    /// TLS, with a certificate chosen by the name the viewer asks for.
+    Tls,
 }

@@ -183,6 +183,7 @@ async fn connect(origin: Fixed, policy: &str, noted: Arc<Mutex<AllocationInfo>>)
         let viewer = Viewer {
             address,
             scheme: Scheme::Http,
+            covered: None,
             interims: Some(interims.clone()),
         };
         let mut answer = None;

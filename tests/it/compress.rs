@@ -133,6 +133,7 @@ async fn connect(edge: &Edge) -> http1::SendRequest<Empty<Bytes>> {
         let viewer = Viewer {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 50_000)),
             scheme: Scheme::Http,
+            covered: None,
             interims: None,
         };
         let answer = serve::respond(&edge, request, viewer);

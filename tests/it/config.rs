@@ -2,10 +2,13 @@
 
 use std::{fs, io, path::Path, time::Duration};
 
+use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use warmfront::{
     cli::check::Check,
     config::{self, Colour, Loaded, Outside, Problem, Severity},
     policy::{Caching, ForwardQuery, Methods, Selection},
+    site::Transport,
+    time::Timestamp,
 };
 
 /// A machine with nothing on it but what a test puts there.
@@ -34,6 +37,43 @@ impl Outside for Desk {
     fn cores(&self) -> usize {
         2
     }
+
+    fn now(&self) -> Timestamp {
+        // Sun, 22 Nov 2026 12:00:00 GMT
+        Timestamp::from_unix(1_795_348_800)
+    }
+}
+
+/// Certificates of one key, and the keys.
+fn certificates() -> Vec<(&'static str, Vec<u8>)> {
+    let (key, other) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+    let issue = |names: &[&str], begins: (i32, u8, u8), expires: (i32, u8, u8)| {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut params = CertificateParams::new(names).unwrap();
+        params.not_before = date_time_ymd(begins.0, begins.1, begins.2);
+        params.not_after = date_time_ymd(expires.0, expires.1, expires.2);
+        params.self_signed(&key).unwrap().pem()
+    };
+    let names: &[&str] = &["a.example", "*.b.example"];
+    let good = issue(names, (2020, 1, 1), (2030, 1, 1));
+    let locked =
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
+    let mut stranger = CertificateParams::new(Vec::new()).unwrap();
+    stranger.distinguished_name = rcgen::DistinguishedName::new();
+    let stranger = stranger.self_signed(&other).unwrap().pem();
+    [
+        ("good.key", key.serialize_pem()),
+        ("other.key", other.serialize_pem()),
+        ("locked.key", locked.to_owned()),
+        ("unordered.pem", good.clone() + &stranger),
+        ("good.pem", good),
+        ("expired.pem", issue(names, (2020, 1, 1), (2026, 11, 22))),
+        ("soon.pem", issue(names, (2020, 1, 1), (2026, 12, 1))),
+        ("early.pem", issue(names, (2026, 12, 1), (2030, 1, 1))),
+        ("nameless.pem", issue(&[], (2020, 1, 1), (2030, 1, 1))),
+    ]
+    .map(|(name, text)| (name, text.into_bytes()))
+    .to_vec()
 }
 
 fn certificate() -> String {
@@ -271,11 +311,37 @@ fn an_errors_content_is_read_with_the_configuration() {
     assert!(missing.to_string().contains("down.json"), "{missing}");
 }
 
+#[test]
+fn a_listener_that_becomes_secure_stays_open() {
+    let desk = Desk {
+        files: certificates(),
+        ..Desk::default()
+    };
+    let old = parse(SMALL, &desk).snapshot;
+    let text = SMALL.replace("8080\"\n", "8080\"\ntls = true\n");
+    let text = format!("{text}[[certificate]]\nchain = \"good.pem\"\nkey = \"good.key\"\n");
+    let loaded = parse(&text, &desk);
+    let files = ["good.pem", "good.key"].map(Path::new);
+    assert_eq!(loaded.files, files);
+    let new = loaded.snapshot;
+    assert_eq!(new.listeners[0].transport, Transport::Tls);
+    let changes = config::Changes {
+        change: new.listeners.clone(),
+        ..config::Changes::default()
+    };
+    assert_eq!(config::diff(&old, &new), changes);
+    let certificate = &new.certificates[0];
+    let (exact, wild) = certificate.names.parts();
+    assert_eq!((&*exact[0], &*wild[0]), ("a.example", "b.example"));
+    assert_eq!(certificate.expires.unix(), 1_893_456_000);
+    assert!(!format!("{new:?}").contains("PRIVATE"));
+}
+
 /// Each `golden/check/NAME.toml` and what `check` says of it, in `NAME.txt`.
 /// `UPDATE_GOLDEN=1` writes the latter anew.
 #[test]
 fn broken_files_are_told_what_is_wrong() {
-    let desk = Desk {
+    let mut desk = Desk {
         variables: vec![("SECRET", "s3cret"), ("EMPTY", ""), ("LINES", "two\nlines")],
         files: vec![
             ("empty.pem", Vec::new()),
@@ -286,6 +352,7 @@ fn broken_files_are_told_what_is_wrong() {
             ("cut.pem", b"-----BEGIN CERTIFICATE-----\nAAAA\n".to_vec()),
         ],
     };
+    desk.files.extend(certificates());
     let folder = Path::new("tests/it/golden/check");
     let mut names: Vec<_> = fs::read_dir(folder)
         .unwrap()

@@ -14,7 +14,7 @@ use warmfront::{
     listen::{Bounds, Respond, Workers},
     policy::peer::Trusted,
     serve::Viewer,
-    site::Proxies,
+    site::{Proxies, Transport},
 };
 
 /// Says who the viewer is.
@@ -36,7 +36,9 @@ async fn door(trusted: &str) -> (Workers, SocketAddr) {
         trusted: Trusted::new(vec![trusted.parse().unwrap()]),
         introducing: vec!["127.0.0.1:0".parse().unwrap()],
     });
-    let address = workers.open("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = workers
+        .open("127.0.0.1:0".parse().unwrap(), Transport::Plain)
+        .unwrap();
     (workers, address)
 }
 

@@ -27,3 +27,4 @@ mod parts;
 mod properties;
 mod reload;
 mod sockets;
+mod tls;

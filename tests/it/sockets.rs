@@ -14,6 +14,7 @@ use tokio::{
 use warmfront::{
     listen::{Respond, Workers},
     serve::Viewer,
+    site::Transport,
 };
 
 const ANY: &str = "127.0.0.1:0";
@@ -88,7 +89,9 @@ fn start(count: usize) -> (Arc<Workers>, Bell) {
 }
 
 fn open(workers: &Workers) -> SocketAddr {
-    workers.open(ANY.parse().unwrap()).unwrap()
+    workers
+        .open(ANY.parse().unwrap(), Transport::Plain)
+        .unwrap()
 }
 
 async fn send(stream: &mut TcpStream, path: &str) {
@@ -159,7 +162,7 @@ async fn an_address_in_use_is_refused_by_name() {
         open(&workers),
     ];
     for address in taken {
-        let error = workers.open(address).unwrap_err();
+        let error = workers.open(address, Transport::Plain).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
         assert_eq!(
             error.to_string(),
@@ -172,7 +175,9 @@ async fn an_address_in_use_is_refused_by_name() {
 #[tokio::test]
 async fn an_address_of_another_machine_is_refused_by_name() {
     let (workers, _bell) = start(1);
-    let error = workers.open("192.0.2.1:8080".parse().unwrap()).unwrap_err();
+    let error = workers
+        .open("192.0.2.1:8080".parse().unwrap(), Transport::Plain)
+        .unwrap_err();
     assert_eq!(
         error.to_string(),
         "address 192.0.2.1:8080: not an address of this machine"
@@ -194,7 +199,7 @@ async fn closing_an_address_keeps_its_connections() {
     get(&mut stream, "/").await;
 
     // The address is free, although a connection of it lives.
-    assert_eq!(workers.open(address).unwrap(), address);
+    assert_eq!(workers.open(address, Transport::Plain).unwrap(), address);
     get(&mut TcpStream::connect(address).await.unwrap(), "/").await;
     get(&mut TcpStream::connect(kept).await.unwrap(), "/").await;
     get(&mut stream, "/").await;
@@ -282,15 +287,37 @@ async fn dropping_the_workers_closes_everything() {
 }
 
 #[tokio::test]
-async fn too_many_connections_are_turned_away() {
+async fn r5_too_many_connections_are_turned_away() {
     let (workers, _bell) = start(2);
-    workers.set_connections_max(1);
+    workers.set_connections_max(Some(1), None);
     let address = open(&workers);
     let mut first = TcpStream::connect(address).await.unwrap();
     get(&mut first, "/").await;
     is_closed(&mut TcpStream::connect(address).await.unwrap()).await;
     assert_eq!(workers.tally().turned_away, 1);
     get(&mut first, "/").await;
+}
+
+#[tokio::test]
+async fn r5_too_many_connections_of_one_address_are_turned_away() {
+    let (workers, _bell) = start(2);
+    workers.set_connections_max(None, Some(2));
+    let address = open(&workers);
+    let mut first = TcpStream::connect(address).await.unwrap();
+    let mut second = TcpStream::connect(address).await.unwrap();
+    get(&mut first, "/").await;
+    get(&mut second, "/").await;
+    is_closed(&mut TcpStream::connect(address).await.unwrap()).await;
+    assert_eq!(workers.tally().turned_away, 1);
+    // Another address has its own, and who leaves makes room.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.9:0".parse().unwrap()).unwrap();
+    get(&mut socket.connect(address).await.unwrap(), "/").await;
+    drop(first);
+    while workers.connections() > 2 {
+        tokio::task::yield_now().await;
+    }
+    get(&mut TcpStream::connect(address).await.unwrap(), "/").await;
 }
 
 #[tokio::test]
@@ -312,7 +339,7 @@ async fn a_viewer_that_sends_too_much_can_read_why() {
 #[tokio::test]
 async fn every_address_means_both_families() {
     let (workers, _bell) = start(2);
-    let both = match workers.open("[::]:0".parse().unwrap()) {
+    let both = match workers.open("[::]:0".parse().unwrap(), Transport::Plain) {
         Ok(both) => both,
         // A machine without IPv6.
         Err(error) => return assert!(error.to_string().starts_with("address [::]:0: "), "{error}"),

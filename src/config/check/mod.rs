@@ -20,12 +20,13 @@ use crate::{
     },
     fields::host::HostPattern,
     policy::{ForwardedFor, Rules, pattern::PathPattern},
-    site::{Admin, Cache, Listener, Origin, Proxies, Server},
+    site::{Admin, Cache, Certificate, Listener, Origin, Proxies, Server},
 };
 
 mod admin;
 mod advice;
 mod behaviour;
+mod certificate;
 mod distribution;
 mod names;
 mod origin;
@@ -44,6 +45,7 @@ pub(super) struct Parts {
     pub(super) admin: Option<Admin>,
     pub(super) listeners: Vec<Listener>,
     pub(super) proxies: Proxies,
+    pub(super) certificates: Vec<Certificate>,
     pub(super) origins: Vec<Origin>,
     pub(super) distributions: Vec<DistributionPart>,
 }
@@ -82,8 +84,16 @@ pub(super) fn check(
     let listeners = check.listeners(file.listener.as_ref());
     let admin = check.admin(file.admin.as_ref(), &listeners);
     let proxies = check.proxies(file.server.as_ref(), file.listener.as_ref());
+    let certificates = check.certificates(file.certificate.as_ref());
+    check.advise_certificates(file.certificate.as_ref(), &listeners);
     let origins = check.origins(file.origin.as_ref());
     let distributions = check.distributions(file.distribution.as_ref(), &origins);
+    check.advise_aliases(
+        file.distribution.as_ref(),
+        &distributions,
+        &certificates,
+        &listeners,
+    );
     let origins = origins
         .into_iter()
         .filter_map(|origin| origin.built)
@@ -99,6 +109,7 @@ pub(super) fn check(
             admin,
             listeners,
             proxies,
+            certificates,
             origins,
             distributions,
         },

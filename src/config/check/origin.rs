@@ -250,7 +250,7 @@ impl Check<'_> {
 }
 
 /// What is wrong with a PEM file; the crate's own words print bytes as numbers.
-fn pem_mistake(error: &pem::Error) -> &'static str {
+pub(super) fn pem_mistake(error: &pem::Error) -> &'static str {
     match error {
         pem::Error::MissingSectionEnd { .. } => "it ends inside a section",
         pem::Error::IllegalSectionStart { .. } => "a BEGIN line is cut short",

@@ -14,7 +14,7 @@ use crate::{
         read::{At, Size},
         units,
     },
-    site::{Cache, DebugSecret, Listener, Server},
+    site::{Cache, DebugSecret, Listener, Server, Transport},
 };
 
 /// More threads than any machine we know has cores.
@@ -28,6 +28,9 @@ pub(super) const WAIT_MIN: Duration = Duration::from_millis(1);
 
 /// The smallest cache that holds anything next to its own index.
 const MEMORY_MIN: u64 = 1 << 20;
+
+/// More connections than any machine has room for.
+const CONNECTIONS_MAX: u64 = 10_000_000;
 
 /// The shortest secret that viewers may try at: 64 bits, when written in hexadecimal digits.
 const DEBUG_SECRET_BYTES_MIN: usize = 16;
@@ -48,6 +51,8 @@ impl Check<'_> {
             Some(_) => self.number(raw.workers.as_ref(), 1, 1..=WORKERS_MAX),
             None => self.outside.cores() as u64,
         };
+        let connections_max = self.connections(raw.connections_max.as_ref());
+        let per_address = self.connections(raw.connections_per_address_max.as_ref());
         Server {
             workers: usize::try_from(workers).unwrap_or(1),
             drain_timeout: self.duration(
@@ -57,6 +62,8 @@ impl Check<'_> {
             ),
             header_timeout: self.duration(raw.header_timeout.as_ref(), seconds(10), wait.clone()),
             idle_timeout: self.duration(raw.idle_timeout.as_ref(), seconds(75), wait),
+            connections_max,
+            connections_per_address_max: per_address,
             debug_secret: raw
                 .debug_secret
                 .as_ref()
@@ -79,6 +86,13 @@ impl Check<'_> {
             self.findings.error(&raw.place, what).hint(hint);
         }
         Some(path)
+    }
+
+    /// A number of connections, if the file says one.
+    fn connections(&mut self, field: Option<&At<u64>>) -> Option<usize> {
+        let written = field.map(|field| field.value)?;
+        self.number(field, written, 1..=CONNECTIONS_MAX);
+        usize::try_from(written).ok()
     }
 
     fn debug_secret(&mut self, field: &At<String>) -> Option<DebugSecret> {
@@ -175,7 +189,13 @@ impl Check<'_> {
                 self.findings.error(place, what);
             }
             listeners.push(At {
-                value: Listener { address },
+                value: Listener {
+                    address,
+                    transport: match one.value.tls.as_ref().map(|tls| tls.value) {
+                        Some(true) => Transport::Tls,
+                        Some(false) | None => Transport::Plain,
+                    },
+                },
                 place: place.clone(),
             });
         }

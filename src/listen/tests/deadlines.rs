@@ -5,7 +5,7 @@ use super::*;
 const GET: &str = "GET /hello HTTP/1.1\r\nhost: a\r\n\r\n";
 
 #[tokio::test(start_paused = true)]
-async fn a_silent_connection_is_closed() {
+async fn r1_a_silent_connection_is_closed() {
     let house = House::open();
     let (text, took) = rest(&mut house.connect()).await;
     assert_eq!(text, "");
@@ -15,7 +15,7 @@ async fn a_silent_connection_is_closed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn dribbled_bytes_do_not_extend_a_head() {
+async fn r2_dribbled_bytes_do_not_extend_a_head() {
     for head in [
         "GET /hello HTTP/1.1\r\nx: yyyyyyyyyy",
         "PRI * HTTP/2.0\r\n\r\nSM\r\n\r",
@@ -55,7 +55,7 @@ async fn a_second_head_has_the_same_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_idle_connection_is_closed() {
+async fn r5_an_idle_connection_is_closed() {
     let house = House::open();
     let mut viewer = house.connect();
     exchange(&mut viewer, GET, "hello").await;
@@ -127,7 +127,7 @@ async fn a_request_that_waits_after_its_body_is_never_closed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_that_stops_is_closed() {
+async fn r3_a_body_that_stops_is_closed() {
     let sized = "POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: 5000\r\n\r\n12345";
     let chunked = "POST /echo HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n5\r\n123";
     for request in [sized, chunked] {
@@ -144,17 +144,35 @@ async fn a_body_that_stops_is_closed() {
 async fn a_body_that_comes_slowly_is_read() {
     let house = House::open();
     let mut viewer = house.connect();
-    let head = "POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\n";
+    let head = "POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: 10240\r\n\r\n";
     viewer.write_all(head.as_bytes()).await.unwrap();
     for _ in 0..10 {
         sleep(Duration::from_secs(50)).await;
-        viewer.write_all(b"1").await.unwrap();
+        viewer.write_all(&[b'1'; 1024]).await.unwrap();
     }
-    answer(&mut viewer, "10 bytes").await;
+    answer(&mut viewer, "10240 bytes").await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_nobody_takes_is_dropped() {
+async fn r3_a_body_that_comes_byte_by_byte_is_closed() {
+    let sized = "POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: 9999\r\n\r\n";
+    let chunked = "POST /echo HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n\
+                   FFFF\r\n";
+    for head in [sized, chunked] {
+        let house = House::open();
+        let mut viewer = house.connect();
+        let start = now();
+        viewer.write_all(head.as_bytes()).await.unwrap();
+        while viewer.write_all(b"\n").await.is_ok() {
+            sleep(Duration::from_secs(1)).await;
+        }
+        assert_within(now() - start, 60, 63);
+        assert_within(house.emptied().await, 0, 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn r4_an_answer_nobody_takes_is_dropped() {
     for path in ["/big", "/endless"] {
         let house = House::open();
         let mut viewer = house.connect_as(Expected::Sniff, 1024);
@@ -165,7 +183,7 @@ async fn an_answer_nobody_takes_is_dropped() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_taken_byte_by_byte_is_dropped() {
+async fn r4_an_answer_taken_byte_by_byte_is_dropped() {
     let house = House::open();
     let mut viewer = house.connect_as(Expected::Sniff, 1024);
     viewer

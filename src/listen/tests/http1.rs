@@ -182,6 +182,7 @@ async fn an_opening_connection_is_small() {
     let viewer = Viewer {
         address: SocketAddr::from((Ipv4Addr::LOCALHOST, 50_000)),
         scheme: Scheme::Http,
+        covered: None,
         interims: None,
     };
     let place = house.roll.admit();

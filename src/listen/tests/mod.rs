@@ -4,18 +4,23 @@
 //! paused clock jumps to the next timer, so an hour passes in no time.
 
 mod deadlines;
+mod hostile;
 mod http1;
 mod http2;
 mod interim;
 mod malformed;
 mod retire;
+mod secure;
 
 use std::{
     convert::Infallible,
     io,
     net::{Ipv4Addr, SocketAddr},
     pin::Pin,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -53,6 +58,8 @@ struct Clinic {
     read_later: watch::Sender<Option<usize>>,
     /// Told when somebody waits.
     waiting: Arc<Notify>,
+    /// How many requests came.
+    asked: Arc<AtomicUsize>,
     /// Where the last request to `/hint` may have interim responses.
     hinted: Arc<Mutex<Option<Interims>>>,
 }
@@ -66,6 +73,7 @@ impl House {
             released: watch::Sender::new(false),
             read_later: watch::Sender::new(None),
             waiting: Arc::default(),
+            asked: Arc::default(),
             hinted: Arc::default(),
         };
         Self {
@@ -85,6 +93,7 @@ impl House {
         let viewer = Viewer {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 50_000)),
             scheme: Scheme::Http,
+            covered: None,
             interims: None,
         };
         let place = self.roll.admit();
@@ -154,6 +163,7 @@ impl Respond for Clinic {
     type Body = UnsyncBoxBody<Bytes, Infallible>;
 
     async fn respond(self, mut request: Request<Incoming>, viewer: Viewer) -> Response<Self::Body> {
+        self.asked.fetch_add(1, Relaxed);
         let text = match request.uri().path() {
             "/hello" => "hello".to_owned(),
             "/wait" => {

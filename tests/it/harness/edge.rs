@@ -145,6 +145,7 @@ impl Edge {
         let viewer = Viewer {
             address,
             scheme,
+            covered: None,
             interims: None,
         };
         let roll = Arc::<Roll>::default();

@@ -9,7 +9,7 @@
 use std::{
     collections::BTreeMap,
     env, iter,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicU64, AtomicUsize, Ordering},
     thread,
 };
 
@@ -25,8 +25,8 @@ const REPLAYS_MAX: usize = 100;
 /// How much of a failing history is told, in lines.
 const TOLD_LINES: usize = 60;
 
-/// How many failing seeds are named.
-const NAMED_MAX: usize = 40;
+/// How many seeds may break a rule before no more are played.
+const BROKEN_MAX: usize = 40;
 
 /// Plays the usual number of `seeds`, or what the environment says; panics when one breaks a
 /// rule, or when something of `kinds` never happened, without which they prove too little.
@@ -42,8 +42,8 @@ pub(super) fn all<M>(seeds: u64, kinds: &[&str], play: impl Fn(u64) -> Seen<M> +
         format!("\nthe end of seed {seed}:\n{}", lines[told..].join("\n"))
     });
     let story = story.unwrap_or_default();
-    let named = wrong.iter().take(NAMED_MAX);
-    let named: Vec<_> = named
+    let named: Vec<_> = wrong
+        .iter()
         .map(|(seed, (rule, _))| format!("WARMFRONT_SEED={seed}  {rule}"))
         .collect();
     let (count, named) = (wrong.len(), named.join("\n"));
@@ -79,16 +79,20 @@ struct Played {
 
 /// Plays every seed, some on each core.
 fn played<M>(seeds: u64, play: &(impl Fn(u64) -> Seen<M> + Sync)) -> Played {
-    let next = AtomicU64::new(0);
+    let (next, broken) = (AtomicU64::new(0), AtomicUsize::new(0));
     let some = || {
         let mut played = Played::default();
-        let draw = || Some(next.fetch_add(1, Ordering::Relaxed)).filter(|&seed| seed < seeds);
+        let draw = || {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            (seed < seeds && broken.load(Ordering::Relaxed) < BROKEN_MAX).then_some(seed)
+        };
         for seed in iter::from_fn(draw) {
             let seen = play(seed);
             for (kind, times) in seen.tally {
                 *played.happened.entry(kind).or_default() += times;
             }
             if let Some(rule) = seen.wrong {
+                broken.fetch_add(1, Ordering::Relaxed);
                 played.wrong.insert(seed, (rule, seen.lines));
             }
         }

@@ -143,7 +143,7 @@ impl Item {
             Self::Tag(tag) => vec![Selector::tag(id, tag.as_bytes())],
             Self::AnyCase(tag) => Selector::tag_any_case(id, tag.as_bytes()),
             Self::Where(scope, name, value) => {
-                let scopes = scope.map_or(vec![REST, SEARCH], |scope| vec![scope]);
+                let scopes = scope.map_or_else(|| vec![REST, SEARCH], |scope| vec![scope]);
                 let (name, value) = (name.as_bytes(), value.as_bytes());
                 let one = |scope| Selector::parameter(id, scope, name, value);
                 scopes.into_iter().map(one).collect()

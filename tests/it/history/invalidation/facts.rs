@@ -19,6 +19,8 @@ pub(super) struct Question {
     pub(super) target: &'static str,
     pub(super) language: Option<&'static str>,
     pub(super) bearer: bool,
+    /// Whether it takes gzip.
+    pub(super) gzip: bool,
     pub(super) ranged: bool,
     /// Its `Cache-Control`.
     pub(super) wish: Option<&'static str>,

@@ -80,6 +80,7 @@ const KINDS: &[&str] = &[
     "answers for a failing origin",
     "calls amid others",
     "collapsed answers",
+    "compressed hits",
     "everything",
     "evictions",
     "hard",
@@ -178,6 +179,7 @@ impl History {
         }
         sleep(DRAIN).await;
         self.idle.settled().await;
+        self.resume();
         self.at_rest().await;
     }
 
@@ -263,7 +265,7 @@ impl History {
     }
 
     /// What holds when nobody asks for anything.
-    async fn at_rest(&mut self) {
+    async fn at_rest(&self) {
         if !self.setting.swept {
             self.lives.iter().for_each(|life| life.edge.sweep());
         }

@@ -147,6 +147,9 @@ impl Model {
         let Some(from) = question.from else {
             return Ok(());
         };
+        if head.all("content-encoding").next().is_some() {
+            return Ok(());
+        }
         let version = &self.fetches[self.fetches[from].version];
         let whole = match (head.status(), question.method) {
             (304, _) | (_, "HEAD") => b"",
@@ -209,7 +212,7 @@ impl Model {
             other.begun == fetch.begun || whole && other.over && !mine(other)
         };
         let meanwhile =
-            |other: &&Fetch| here(other) && !other.ended.is_some_and(|ended| ended < fetch.begun);
+            |other: &&Fetch| here(other) && other.ended.is_none_or(|ended| ended > fetch.begun);
         let alone = self.fetches.iter().filter(meanwhile).all(harmless);
         let covered = self
             .calls_of(question.life)

@@ -44,9 +44,11 @@ pub(super) struct Origin {
     seed: u64,
     start: Timestamp,
     witness: Witness,
-    /// The fetch whose answer is good, for each page and language.
-    good: Arc<Mutex<BTreeMap<(&'static str, Option<&'static str>), usize>>>,
+    good: Arc<Mutex<Good>>,
 }
+
+/// The fetch whose answer is good, for each page and language.
+type Good = BTreeMap<(&'static str, Option<&'static str>), usize>;
 
 /// How one request is answered.
 struct Plan {
@@ -155,7 +157,7 @@ impl Origin {
             _ => 200,
         };
         let word = Word {
-            max_age: dice.seconds(85, 2, 60),
+            max_age: dice.seconds(85, 2, 40),
             s_maxage: dice.seconds(4, 5, 40),
             while_revalidate: dice.seconds(40, 1, 20),
             if_error: dice.seconds(40, 1, 60),
@@ -283,6 +285,7 @@ impl Origin {
             let modified = Timestamp::from_unix(MODIFIED + id as u64);
             add("last-modified", date(modified));
         }
+        add("content-type", "text/plain".to_owned());
         if self.witness.varies(id) && matches!(told.status, 200 | 206) {
             add("vary", "accept-language".to_owned());
         }

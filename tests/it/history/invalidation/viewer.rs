@@ -36,6 +36,7 @@ impl Question {
             target: dice.one(page.targets),
             language: dice.one(&[None, Some("de"), Some("en")]),
             bearer: dice.percent(8),
+            gzip: dice.percent(25),
             ranged: dice.percent(10) && method == "GET",
             wish: wish.filter(|_| page.behaviour == SEARCH),
             from: None,
@@ -49,6 +50,7 @@ impl Question {
             ("x-request-id", Some(format!("v{number}"))),
             ("accept-language", self.language.map(str::to_owned)),
             ("authorization", self.bearer.then(|| "Bearer 1".to_owned())),
+            ("accept-encoding", self.gzip.then(|| "gzip".to_owned())),
             ("range", self.ranged.then(|| "bytes=0-9".to_owned())),
             ("cache-control", self.wish.map(str::to_owned)),
         ];

@@ -193,8 +193,10 @@ impl Witness {
 impl Seen<Model> {
     /// Counts what kind of answer this is.
     fn count(&mut self, head: &Head, told: Told, kind: Kind) {
+        let coded = head.all("content-encoding").next().is_some();
         let fresh = told.hit && told.ttl.is_some_and(|ttl| ttl > 0);
         let kinds = [
+            (coded && told.hit, "compressed hits"),
             (told.for_error, "answers for a failing origin"),
             (told.collapsed, "collapsed answers"),
             (told.hit && !fresh && kind != Kind::Softly, "stale hits"),
