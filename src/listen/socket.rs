@@ -5,7 +5,7 @@ use std::{
     net::{SocketAddr, TcpListener},
 };
 
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 
 /// Connections the kernel keeps for us while a worker is busy; it lowers this
 /// to `net.core.somaxconn`, which is 4,096 on current Linux.
@@ -17,6 +17,22 @@ const BACKLOG: i32 = 4096;
 /// what is wrong with it.
 pub(super) fn listeners(address: SocketAddr, count: usize) -> io::Result<Vec<TcpListener>> {
     bind_all(address, count).map_err(|error| explain(address, &error))
+}
+
+/// `sockets` of another process, one list for each of `count` workers: every socket is in one
+/// of them, since connections come to each, and every worker has at least one, a second hold on
+/// a socket where there are fewer.
+///
+/// Workers that share a socket are all woken for a connection, and one of them has it.
+pub(super) fn dealt(sockets: &[TcpListener], count: usize) -> io::Result<Vec<Vec<TcpListener>>> {
+    let mut dealt: Vec<Vec<TcpListener>> = (0..count).map(|_| Vec::new()).collect();
+    for turn in 0..count.max(sockets.len()) {
+        let socket = sockets[turn % sockets.len()].try_clone()?;
+        socket.set_nonblocking(true)?;
+        SockRef::from(&socket).set_tcp_nodelay(true)?;
+        dealt[turn % count].push(socket);
+    }
+    Ok(dealt)
 }
 
 fn bind_all(address: SocketAddr, count: usize) -> io::Result<Vec<TcpListener>> {
@@ -72,4 +88,31 @@ fn explain(address: SocketAddr, error: &io::Error) -> io::Error {
         _ => error.to_string(),
     };
     io::Error::new(error.kind(), format!("address {address}: {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_socket_has_a_worker_and_every_worker_a_socket() {
+        let check = |sockets: usize, workers: usize, wanted: &[usize]| {
+            let sockets = (0..sockets).map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
+            let sockets: Vec<TcpListener> = sockets.collect();
+            let dealt = dealt(&sockets, workers).unwrap();
+            assert_eq!(dealt.iter().map(Vec::len).collect::<Vec<_>>(), wanted);
+            let mut seen: Vec<SocketAddr> = dealt
+                .iter()
+                .flatten()
+                .map(|one| one.local_addr().unwrap())
+                .collect();
+            seen.sort();
+            seen.dedup();
+            assert_eq!(seen.len(), sockets.len());
+        };
+        check(1, 3, &[1, 1, 1]);
+        check(2, 3, &[1, 1, 1]);
+        check(3, 3, &[1, 1, 1]);
+        check(3, 2, &[2, 1]);
+    }
 }
