@@ -43,6 +43,7 @@ pub(crate) const NOW: Timestamp = Timestamp::from_unix(1_795_348_800);
 /// The configuration, compiled.
 pub(crate) fn site() -> Arc<Snapshot> {
     let nowhere = Machine {
+        reach: None,
         folder: PathBuf::new(),
     };
     match config::parse("clinic.toml", CONFIG, 1, &nowhere) {

@@ -10,11 +10,14 @@
 //!  8  cli                                            commands; they print and choose exit codes
 //!  7  app                                            builds everything, reloads, drains
 //!  6  listen  admin                                  the doors
+//!  5  serve  invalidate                              a request, from the viewer's message to the answer;
+//!                                                    what ends answers before their time
 //!  5  serve                                          a request, from the viewer's message to the answer
 //!  4  config  store  flight  origin  ledger          services; each wraps one outside thing
 //!     observe  coding
 //!  5  serve  invalidate                              a viewer's request; an operator's invalidation
 //!  4  config  store  flight  origin  ledger  observe services; each wraps one outside thing
+//!     handover  confine
 //!  3  site                                           the compiled configuration
 //!  2  policy                                         what HTTP and CloudFront say to do
 //!  1  fields                                         header grammar
@@ -67,8 +70,10 @@ pub mod app;
 pub mod cli;
 pub mod coding;
 pub mod config;
+pub mod confine;
 pub mod fields;
 pub mod flight;
+pub mod handover;
 pub mod invalidate;
 pub mod ledger;
 pub mod listen;

@@ -87,6 +87,14 @@ impl Clock {
     }
 }
 
+/// Microseconds of the system's monotonic clock, whose zero means nothing: what systemd wants
+/// to know of a reload (sd_notify(3), `MONOTONIC_USEC`).
+pub fn monotonic_micros() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let part = |value: i64| u64::try_from(value).unwrap_or(0);
+    part(now.tv_sec) * 1_000_000 + part(now.tv_nsec) / 1_000
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -49,10 +49,19 @@ pub struct Door {
 impl Door {
     /// Binds `address`; port 0 takes any. Errs when the system refuses.
     pub fn open(address: SocketAddr) -> io::Result<Self> {
-        let listener = std::net::TcpListener::bind(address)?;
+        Self::over(std::net::TcpListener::bind(address)?)
+    }
+
+    /// Over a socket that listens already. Errs when the system refuses.
+    pub fn over(listener: std::net::TcpListener) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         Ok(Self { listener, address })
+    }
+
+    /// A second hold on its socket. As long as it lives, the kernel queues connections there.
+    pub fn spare(&self) -> io::Result<std::net::TcpListener> {
+        self.listener.try_clone()
     }
 
     /// Where it is bound, the port filled in.

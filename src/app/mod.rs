@@ -6,11 +6,15 @@
 //! that requests see: a single pointer is exchanged, so that every request is
 //! served by exactly one configuration, and a refused one changes nothing.
 //!
+//! Between two processes it is as between two configurations: the next one has the sockets and
+//! everything that can fail behind it before this one lets go ([`App::hand_over`]).
+//!
 //! [`run`] is the daemon's whole life around it: signals, files, and the end.
 
 use std::{
     io,
     net::SocketAddr,
+    path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -23,25 +27,32 @@ use crate::{
     admin::{self, Phase, Readiness, ReloadCall, Reloads},
     config::{self, Changes},
     flight::Flights,
+    handover::{Heir, Inherited, Offer, Predecessor, Spares},
     invalidate::{self, Invalidations, sweep},
     ledger::Ledger,
-    listen::{Bounds, Workers},
+    listen::{Bound, Bounds, Workers},
     observe::Stop,
     serve::{Edge, Limits, Searches, Site},
     site::{Listener, Snapshot},
     store::Store,
 };
 
+mod confine;
+mod inheritance;
 mod limits;
 mod office;
 mod outside;
+mod prepare;
 mod reload;
 mod run;
+mod signals;
 mod sources;
 mod watch;
 mod worker;
 
+pub use inheritance::Inheritance;
 pub use outside::Outside;
+pub use prepare::{Prepared, Succession, prepare};
 pub use run::{End, run};
 
 use office::{Desk, Office};
@@ -63,6 +74,10 @@ pub struct App {
     edges: Vec<Arc<Edge>>,
     gates: Vec<Gate>,
     office: Option<Office>,
+    /// What the next process may be given.
+    spares: Spares,
+    /// Where it asks, until somebody waits for it.
+    offer: Option<Offer>,
     /// What the office answers from.
     desk: Desk,
     /// Where it asks for reloads, until somebody takes them.
@@ -107,6 +122,18 @@ impl App {
     /// Errs when an address cannot be bound or threads cannot be had; then
     /// nothing is left behind.
     pub fn start(snapshot: Arc<Snapshot>, outside: Outside) -> Result<Self, Unservable> {
+        Self::follow(snapshot, outside, Inheritance::default())
+    }
+
+    /// As [`App::start`], with sockets that others have bound, in the place of the process
+    /// before. That one is told to let go after everything that can fail; until then it serves.
+    ///
+    /// Blocks until it has, 10 seconds at most.
+    pub fn follow(
+        snapshot: Arc<Snapshot>,
+        outside: Outside,
+        inheritance: Inheritance,
+    ) -> Result<Self, Unservable> {
         let events = outside.events.clone();
         let site = Site {
             meters: events.meters(&snapshot),
@@ -117,26 +144,6 @@ impl App {
         let store = Store::new(snapshot.cache.memory, snapshot.cache.object_max);
         let (ledger, flights) = (Ledger::default(), Flights::default());
         let lost = CancellationToken::new();
-        let parts = invalidate::Parts {
-            ledger: ledger.clone(),
-            store: store.clone(),
-            clock: outside.clock,
-            events: events.clone(),
-        };
-        let journal = snapshot.admin.as_ref().and_then(|one| one.journal.clone());
-        // Before anybody is served: the ledger goes on from where it was.
-        let invalidations = Invalidations::open(parts, journal).map_err(Unservable::Journal)?;
-        invalidations.follow(&snapshot);
-        let (reloads, reload_calls) = Reloads::new();
-        let readiness = Readiness::default();
-        let desk = Desk {
-            readiness: readiness.clone(),
-            started: outside.clock.now(),
-            site: site.clone(),
-            store: store.clone(),
-            invalidations,
-            reloads,
-        };
 
         let edges = Arc::<Mutex<Vec<Arc<Edge>>>>::default();
         let make = {
@@ -155,6 +162,42 @@ impl App {
         };
         let workers = Workers::start(snapshot.server.workers, make).map_err(Unservable::Workers)?;
         let edges = edges.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Inheritance {
+            mut sockets,
+            predecessor,
+        } = inheritance;
+        let opened = bind(&workers, &everything(&snapshot), &mut sockets)?;
+        workers
+            .set_certificates(&snapshot.certificates)
+            .map_err(Unservable::Certificates)?;
+        for address in sockets.unclaimed() {
+            events.socket_unclaimed(address);
+        }
+        drop(sockets);
+        if let Some(Err(error)) = predecessor.map(Predecessor::succeed) {
+            events.predecessor_silent(&error);
+        }
+        let parts = invalidate::Parts {
+            ledger: ledger.clone(),
+            store: store.clone(),
+            clock: outside.clock,
+            events: events.clone(),
+        };
+        let journal = snapshot.admin.as_ref().and_then(|one| one.journal.clone());
+        // After the process before has let go of it, and before anybody is served: the ledger
+        // goes on from where it was.
+        let invalidations = Invalidations::open(parts, journal).map_err(Unservable::Journal)?;
+        invalidations.follow(&snapshot);
+        let (reloads, reload_calls) = Reloads::new();
+        let readiness = Readiness::default();
+        let desk = Desk {
+            readiness: readiness.clone(),
+            started: outside.clock.now(),
+            site: site.clone(),
+            store: store.clone(),
+            invalidations,
+            reloads,
+        };
         let mut app = Self {
             site,
             started_with: snapshot.clone(),
@@ -162,6 +205,8 @@ impl App {
             edges,
             gates: Vec::new(),
             office: None,
+            spares: Spares::default(),
+            offer: None,
             desk,
             reload_calls: Some(reload_calls),
             readiness,
@@ -171,13 +216,10 @@ impl App {
         };
         app.bound(&snapshot);
         app.workers.set_proxies(snapshot.proxies.clone());
-        app.workers
-            .set_certificates(&snapshot.certificates)
-            .map_err(Unservable::Certificates)?;
         sources::show(&app.outside.events, &app.workers, store, ledger, flights);
-        let opened = app.open(&everything(&snapshot)).map_err(|(_, why)| why)?;
         app.enter(opened);
         app.readiness.enter(Phase::Ready);
+        app.offer(snapshot.server.hand_over.as_deref());
         events.started(snapshot.generation, &snapshot.digest, app.edges.len());
         Ok(app)
     }
@@ -211,24 +253,15 @@ impl App {
     /// bound; then nothing has changed. Not to be dropped half-way: listeners
     /// that should close might stay open.
     pub async fn apply(&mut self, next: Arc<Snapshot>) -> Result<(), Unservable> {
-        let running = self.running();
-        let changes = config::diff(&running, &next);
-        // Before anything opens: no connection may come in unintroduced.
-        self.workers.set_proxies(next.proxies.clone());
-        let opened = match self.open(&changes) {
-            Ok(opened) => opened,
-            Err((opened, why)) => {
-                self.workers.set_proxies(running.proxies.clone());
-                self.close(&opened).await;
-                return Err(why);
-            }
-        };
-        if let Err(error) = self.workers.set_certificates(&next.certificates) {
-            self.close(&opened.gates).await;
-            return Err(Unservable::Certificates(error));
-        }
+        let changes = config::diff(&self.running(), &next);
+        let opened = bind(&self.workers, &changes, &mut Inherited::default())?;
+        self.workers
+            .set_certificates(&next.certificates)
+            .map_err(Unservable::Certificates)?;
         // From here on nothing fails.
         self.bound(&next);
+        // Before anything is accepted there: no connection may come in unintroduced.
+        self.workers.set_proxies(next.proxies.clone());
         self.change(&changes.change);
         self.desk.invalidations.follow(&next);
         let events = &self.outside.events;
@@ -246,7 +279,7 @@ impl App {
         self.enter(opened);
         if let Some(office) = office {
             self.outside.events.listener_closed(office.address());
-            office.close().await;
+            self.shut(office).await;
         }
         let gone = |gate: &mut Gate| changes.close.contains(&gate.listener);
         let gone: Vec<Gate> = self.gates.extract_if(.., gone).collect();
@@ -266,6 +299,9 @@ impl App {
         let events = self.outside.events.clone();
         let within = self.running().server.drain_timeout;
         self.readiness.enter(Phase::Draining);
+        // Nobody follows a process that ends by itself.
+        self.offer = None;
+        self.spares.clear();
         events.draining(why, within);
         let cut = self.workers.drain(within).await;
         if cut > 0 {
@@ -277,39 +313,70 @@ impl App {
         events.stopped();
     }
 
+    /// Makes room for `heir`, the process that serves from when this returns: nothing is
+    /// accepted here any more, and the journal is its. What is under way here goes on; stop
+    /// afterwards to drain.
+    ///
+    /// Requests that still come on open connections are passed to the origin: what they would
+    /// find stored here might be invalidated there by now, and this process not hear of it.
+    async fn hand_over(&mut self, heir: Heir) {
+        self.readiness.enter(Phase::Draining);
+        let passing = Arc::new(self.running().uncached());
+        let meters = self.outside.events.meters(&passing);
+        let limits = Limits::of(&passing, self.outside.clock, &self.site.load().limits);
+        self.site.store(Arc::new(Site {
+            meters,
+            limits,
+            snapshot: passing,
+        }));
+        if let Some(office) = self.office.take() {
+            self.shut(office).await;
+        }
+        let gates = std::mem::take(&mut self.gates);
+        self.close(&gates).await;
+        self.desk.invalidations.release().await;
+        heir.release().await;
+        self.outside.events.handed_over();
+    }
+
+    /// Offers the sockets to the next process, if `path` says where. That nobody can be offered
+    /// them stops nothing.
+    fn offer(&mut self, path: Option<&Path>) {
+        let Some(path) = path else { return };
+        match Offer::open(path, self.spares.clone()) {
+            Ok(offer) => {
+                self.offer = Some(offer);
+                self.outside.events.hand_over_offered(path);
+            }
+            Err(error) => self.outside.events.hand_over_unavailable(path, &error),
+        }
+    }
+
+    /// The offer to the next process, once.
+    fn take_offer(&mut self) -> Option<Offer> {
+        self.offer.take()
+    }
+
     /// Returns when a worker's thread is gone, which only a defect explains.
     async fn worker_lost(&self) {
         self.lost.cancelled().await;
     }
 
-    /// Binds what `changes` wants open. Errs with what it bound before it failed.
-    fn open(&self, changes: &Changes) -> Result<Opened, (Vec<Gate>, Unservable)> {
-        let office = match changes.admin_open.map(|at| (at, admin::Door::open(at))) {
-            Some((address, Err(source))) => {
-                return Err((Vec::new(), Unservable::Admin { address, source }));
-            }
-            Some((_, Ok(door))) => Some(door),
-            None => None,
-        };
-        let mut gates = Vec::with_capacity(changes.open.len());
-        for listener in changes.open.iter().cloned() {
-            match self.workers.open(listener.address, listener.transport) {
-                Ok(bound) => gates.push(Gate { listener, bound }),
-                Err(error) => return Err((gates, Unservable::Listener(error))),
-            }
-        }
-        Ok(Opened { gates, office })
-    }
-
     /// Makes what was opened part of this daemon, and says so.
     fn enter(&mut self, opened: Opened) {
         let events = &self.outside.events;
-        for gate in opened.gates {
-            events.listening(gate.bound, "viewers");
-            self.gates.push(gate);
+        for (listener, socket) in opened.gates {
+            let bound = socket.address();
+            self.spares
+                .hold(bound, self.workers.accept(socket, listener.transport));
+            events.listening(bound, "viewers");
+            self.gates.push(Gate { listener, bound });
         }
         if let Some(door) = opened.office {
             events.listening(door.address(), "admin");
+            // Without it the next process binds the address itself.
+            let spare = door.spare().into_iter().collect();
+            self.spares.hold(door.address(), spare);
             self.office = Some(Office::open(door, &self.outside, &self.desk));
         }
     }
@@ -335,9 +402,39 @@ impl App {
 
     async fn close(&self, gates: &[Gate]) {
         for gate in gates {
+            self.spares.release(gate.bound);
             let _ = timeout(CLOSE_MAX, self.workers.close(gate.bound)).await;
         }
     }
+
+    async fn shut(&self, office: Office) {
+        self.spares.release(office.address());
+        office.close().await;
+    }
+}
+
+/// Binds what `changes` wants open, or takes it from what was `inherited`. Nothing is accepted
+/// yet; on an error nothing is left bound.
+fn bind(
+    workers: &Workers,
+    changes: &Changes,
+    inherited: &mut Inherited,
+) -> Result<Opened, Unservable> {
+    let office = changes.admin_open.map(|address| {
+        let door = match inherited.take(address).pop() {
+            Some(socket) => admin::Door::over(socket),
+            None => admin::Door::open(address),
+        };
+        door.map_err(|source| Unservable::Admin { address, source })
+    });
+    let gates = changes.open.iter().cloned().map(|listener| {
+        let sockets = inherited.take(listener.address);
+        let bound = workers.bind(listener.address, sockets);
+        Ok((listener, bound.map_err(Unservable::Listener)?))
+    });
+    let gates = gates.collect::<Result<_, _>>()?;
+    let office = office.transpose()?;
+    Ok(Opened { gates, office })
 }
 
 /// A viewers' listener, as the configuration names it, and where it is bound.
@@ -350,7 +447,7 @@ struct Gate {
 /// What was bound and does not yet belong to the daemon.
 #[derive(Debug)]
 struct Opened {
-    gates: Vec<Gate>,
+    gates: Vec<(Listener, Bound)>,
     office: Option<admin::Door>,
 }
 

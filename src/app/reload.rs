@@ -30,17 +30,21 @@ pub(super) struct Reloads {
     path: PathBuf,
     /// Every file that matters, the configuration's first.
     files: Vec<PathBuf>,
+    /// The folders that may still be read; `None`: any.
+    reach: Option<Vec<PathBuf>>,
     /// Why the content on disk is not what runs, as it was told.
     refused: Option<Vec<String>>,
 }
 
 impl Reloads {
-    /// Of the file at `path`, which was read once and made of `files`.
-    pub(super) fn of(path: PathBuf, files: &[PathBuf]) -> Self {
+    /// Of the file at `path`, which was read once and made of `files`; further ones are
+    /// read within `reach` only.
+    pub(super) fn of(path: PathBuf, files: &[PathBuf], reach: Option<Vec<PathBuf>>) -> Self {
         let files = all_files(&path, files);
         Self {
             path,
             files,
+            reach,
             refused: None,
         }
     }
@@ -61,7 +65,13 @@ impl Reloads {
     /// the same to whoever asked.
     pub(super) async fn reload(&mut self, app: &mut App, cause: Cause) -> Reloaded {
         let running = app.running();
-        let loaded = match read(self.path.clone(), running.generation + 1).await {
+        let loaded = match read(
+            self.path.clone(),
+            running.generation + 1,
+            self.reach.clone(),
+        )
+        .await
+        {
             Ok(loaded) => loaded,
             Err(why) => return self.refuse(app, cause, why),
         };
@@ -130,9 +140,9 @@ impl Why {
 /// Loads `path` off this thread; a disk that hangs holds up nothing but this.
 ///
 /// Errs with each problem that refuses it.
-async fn read(path: PathBuf, generation: u64) -> Result<Loaded, Why> {
+async fn read(path: PathBuf, generation: u64, reach: Option<Vec<PathBuf>>) -> Result<Loaded, Why> {
     let name = path.display().to_string();
-    match spawn_blocking(move || config::load(&path, generation)).await {
+    match spawn_blocking(move || config::load_within(&path, generation, reach)).await {
         Ok(loaded) => loaded.map_err(|problems| Why::of(&problems)),
         Err(panic) => {
             let what = format!("{name}: reading it failed: {panic}");
@@ -157,7 +167,7 @@ pub(super) fn warn(events: &Events, warnings: &[Problem]) {
 }
 
 /// The configuration at `path`, and the `files` it names from its own folder.
-fn all_files(path: &Path, files: &[PathBuf]) -> Vec<PathBuf> {
+pub(super) fn all_files(path: &Path, files: &[PathBuf]) -> Vec<PathBuf> {
     let folder = path.parent().unwrap_or_else(|| Path::new(""));
     let named = files.iter().map(|file| folder.join(file));
     [path.to_owned()].into_iter().chain(named).collect()

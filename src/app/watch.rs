@@ -142,7 +142,7 @@ fn is_reading(kind: EventKind) -> bool {
 
 /// The folder that holds `file`'s name, and the one that holds its content, each
 /// by its one true name: two names of one folder share a watch, and lose it together.
-fn folders(file: &Path) -> impl Iterator<Item = PathBuf> {
+pub(super) fn folders(file: &Path) -> impl Iterator<Item = PathBuf> + use<> {
     let name = match file.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => fs::canonicalize(parent).ok(),
         _ => fs::canonicalize(".").ok(),

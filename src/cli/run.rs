@@ -4,11 +4,11 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Runtime};
 
 use super::{EX_CONFIG, EX_USAGE, failed};
 use crate::{
-    app::{self, End, Outside},
+    app::{self, End, Outside, Prepared, Succession},
     observe::{self, BadLog, Format},
 };
 
@@ -21,6 +21,10 @@ pub struct Run {
     /// The configuration to serve; changes to it are followed
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
+    /// Take the place of the process that serves with this configuration, without losing a
+    /// request; start as usual when there is none (see `server.hand_over`)
+    #[arg(long)]
+    pub take_over: bool,
     /// What is logged: a level (error, warn, info, debug), or target=level,…
     #[arg(
         long,
@@ -51,6 +55,19 @@ impl Run {
             LogFormat::Text => Format::Text,
             LogFormat::Json => Format::Json,
         };
+        let runtime = match runtime() {
+            Ok(runtime) => runtime,
+            Err(error) => return failed(&error),
+        };
+        let succession = match self.take_over {
+            true => Succession::TakeOver,
+            false => Succession::Begin,
+        };
+        let prepared = {
+            let _within = runtime.enter();
+            // Before the log, whose thread is the first besides this one.
+            app::prepare(self.config, succession)
+        };
         // Held to the end: dropping it writes the last lines.
         let _log = match observe::install(&self.log_level, format) {
             Ok(log) => log,
@@ -60,26 +77,29 @@ impl Run {
             }
             Err(error) => return failed(&error.into()),
         };
-        match serve(self.config) {
-            Ok(End::Drained) => ExitCode::SUCCESS,
-            Ok(End::Misconfigured) => ExitCode::from(EX_CONFIG),
-            Ok(End::Cut | End::Failed) => ExitCode::FAILURE,
-            Err(error) => failed(&error),
+        match serve(prepared, runtime) {
+            End::Drained => ExitCode::SUCCESS,
+            End::Misconfigured => ExitCode::from(EX_CONFIG),
+            End::Cut | End::Failed => ExitCode::FAILURE,
         }
     }
 }
 
-/// Runs the daemon on a runtime of its own, which answers the admin API and little else.
-fn serve(config: PathBuf) -> anyhow::Result<End> {
-    let runtime = Builder::new_current_thread()
+/// The daemon's own runtime, which answers the admin API and little else.
+fn runtime() -> anyhow::Result<Runtime> {
+    Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS_MAX)
         .build()
-        .context("start the runtime")?;
+        .context("start the runtime")
+}
+
+/// Runs what was prepared on `runtime`, to its end.
+fn serve(prepared: Prepared, runtime: Runtime) -> End {
     let outside = Outside::system();
     observe::log_panics(outside.events.clone());
-    let end = runtime.block_on(app::run(config, outside));
+    let end = runtime.block_on(app::run(prepared, outside));
     // A file system that hangs must not keep the process.
     runtime.shutdown_background();
-    Ok(end)
+    end
 }

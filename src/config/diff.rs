@@ -3,7 +3,7 @@
 //! Everything else (origins, distributions, behaviours, timeouts) is in force as
 //! soon as the new snapshot is in place.
 
-use std::{fmt, net::SocketAddr};
+use std::{fmt, net::SocketAddr, path::PathBuf};
 
 use crate::{
     config::units,
@@ -82,6 +82,16 @@ pub fn diff(old: &Snapshot, new: &Snapshot) -> Changes {
             units::show_size(new.cache.object_max),
         ),
         ("admin.journal", journal(old), journal(new)),
+        (
+            "server.hand_over",
+            shown(old.server.hand_over.as_ref()),
+            shown(new.server.hand_over.as_ref()),
+        ),
+        (
+            "server.confine",
+            old.server.confine.to_string(),
+            new.server.confine.to_string(),
+        ),
     ];
     let moved = fixed
         .into_iter()
@@ -97,7 +107,10 @@ pub fn diff(old: &Snapshot, new: &Snapshot) -> Changes {
 }
 
 fn journal(site: &Snapshot) -> String {
-    let path = site.admin.as_ref().and_then(|admin| admin.journal.as_ref());
+    shown(site.admin.as_ref().and_then(|admin| admin.journal.as_ref()))
+}
+
+fn shown(path: Option<&PathBuf>) -> String {
     path.map_or_else(|| "none".to_owned(), |path| path.display().to_string())
 }
 

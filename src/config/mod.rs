@@ -56,13 +56,25 @@ pub struct Loaded {
 /// `generation` numbers the snapshot. Blocks while it reads. Errs with every
 /// problem of the file, the warnings among them.
 pub fn load(path: &Path, generation: u64) -> Result<Loaded, Problems> {
+    load_within(path, generation, None)
+}
+
+/// As [`load`], in a process that may read nothing outside the folders of `reach`: what it
+/// may not read is told as such.
+pub fn load_within(
+    path: &Path,
+    generation: u64,
+    reach: Option<Vec<PathBuf>>,
+) -> Result<Loaded, Problems> {
     let name = path.display().to_string();
-    let machine = Machine {
-        folder: path.parent().map_or_else(PathBuf::new, Path::to_owned),
-    };
     // The folder is for the paths the file holds; its own is already whole.
     let whole = Machine {
         folder: PathBuf::new(),
+        reach,
+    };
+    let machine = Machine {
+        folder: path.parent().map_or_else(PathBuf::new, Path::to_owned),
+        ..whole.clone()
     };
     let text = match whole.file(path) {
         Ok(bytes) => String::from_utf8(bytes).map_err(|bad| {

@@ -1,9 +1,10 @@
 //! What a configuration takes from outside its own text: variables, files, the number of cores.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, Read},
     path::{Path, PathBuf},
+    sync::OnceLock,
 };
 
 use crate::time::{Clock, Timestamp};
@@ -11,6 +12,10 @@ use crate::time::{Clock, Timestamp};
 /// The most bytes a configuration, a certificate bundle or a secret may have:
 /// twenty times the usual bundle of all public authorities (some 200 KiB).
 pub const FILE_BYTES_MAX: u64 = 4 << 20;
+
+/// Why a confined process cannot read a file, and what to do.
+const GAVE_UP: &str = "this process gave up reading in that folder when it started \
+    (server.confine); it takes a restart";
 
 /// Where `env:` and `file:` secrets, `ca` files and the default of `server.workers` come from.
 pub trait Outside {
@@ -41,6 +46,20 @@ pub trait Outside {
 pub struct Machine {
     /// Relative paths start here: the folder of the configuration file.
     pub folder: PathBuf,
+    /// The only folders that this process may still read, links followed; `None`: any.
+    pub reach: Option<Vec<PathBuf>>,
+}
+
+impl Machine {
+    /// Whether the process gave up reading `file`.
+    fn gave_up(&self, file: &Path) -> bool {
+        let Some(reach) = &self.reach else {
+            return false;
+        };
+        let real = fs::canonicalize(file);
+        let real = real.as_deref().unwrap_or(file);
+        !reach.iter().any(|folder| real.starts_with(folder))
+    }
 }
 
 impl Outside for Machine {
@@ -50,8 +69,15 @@ impl Outside for Machine {
     }
 
     fn file(&self, path: &Path) -> io::Result<Vec<u8>> {
+        let path = self.folder.join(path);
         let mut bytes = Vec::new();
-        File::open(self.folder.join(path))?
+        File::open(&path)
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::PermissionDenied if self.gave_up(&path) => {
+                    io::Error::new(io::ErrorKind::PermissionDenied, GAVE_UP)
+                }
+                _ => error,
+            })?
             .take(FILE_BYTES_MAX + 1)
             .read_to_end(&mut bytes)?;
         if bytes.len() as u64 > FILE_BYTES_MAX {
@@ -66,6 +92,8 @@ impl Outside for Machine {
     }
 
     fn cores(&self) -> usize {
-        std::thread::available_parallelism().map_or(1, usize::from)
+        // Once: a process that gave up reading `/sys` and `/proc` is told another number.
+        static CORES: OnceLock<usize> = OnceLock::new();
+        *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
     }
 }

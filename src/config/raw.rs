@@ -56,6 +56,8 @@ tables! {
         connections_max: u64,
         connections_per_address_max: u64,
         debug_secret: String,
+        hand_over: String,
+        confine: bool,
     }
 
     /// `[cache]`

@@ -112,6 +112,20 @@ impl Invalidations {
         self.0.keys.note(site);
     }
 
+    /// Lets go of the journal, where there is one, so that another process may open it. What
+    /// is submitted afterwards is [`Refused::Unwritable`]. Returns when all before is written.
+    pub async fn release(&self) {
+        let Some(journal) = &self.0.journal else {
+            return;
+        };
+        let (done, released) = oneshot::channel();
+        journal.release(Box::new(move |_| {
+            // Nobody waits for it: then nobody is told.
+            let _ = done.send(());
+        }));
+        let _ = released.await;
+    }
+
     /// Accepts `order` for `by`: when this returns `Ok`, the promise holds, and the journal,
     /// where there is one, has it. The same reference with the same content answers the first
     /// invalidation again.

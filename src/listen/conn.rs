@@ -83,7 +83,7 @@ async fn opening<I: AsyncRead + AsyncWrite + Unpin>(
                 return Poll::Ready(Some(protocol));
             }
             match wire.vitals().order() {
-                Order::Serve => {}
+                Order::Serve | Order::Last => {}
                 Order::Park => wire.vitals().parked(),
                 // Bytes that have come but were not read count as a request.
                 Order::Retire if wire.ahead().is_empty() => {
@@ -133,7 +133,8 @@ where
         .with_upgrades();
     let end = poll_fn(|cx| {
         match vitals.order() {
-            Order::Serve => {}
+            // Its next answer says `Connection: close`; until then it is not hung up on.
+            Order::Serve | Order::Last => {}
             Order::Park if vitals.may_park() => return Poll::Ready(End::Park),
             Order::Park => vitals.parked(),
             Order::Retire if !told => {
@@ -196,11 +197,13 @@ where
         match vitals.order() {
             Order::Serve => {}
             Order::Park => vitals.parked(),
-            Order::Retire if !told => {
+            // Nobody is hung up on: GOAWAY first names no last stream, and hyper takes
+            // streams until the viewer has seen it (RFC 9113 §6.8).
+            Order::Last | Order::Retire if !told => {
                 told = true;
                 Pin::new(&mut http).graceful_shutdown();
             }
-            Order::Retire => {}
+            Order::Last | Order::Retire => {}
             Order::Cut => return Poll::Ready(()),
         }
         Pin::new(&mut http).poll(cx).map(over)

@@ -20,7 +20,7 @@ use pin_project_lite::pin_project;
 use super::{
     Respond, Viewer,
     roll::Roll,
-    vitals::{RequestBody, Span, Vitals},
+    vitals::{Order, RequestBody, Span, Vitals},
 };
 use crate::serve::Interims;
 
@@ -72,11 +72,20 @@ pub(super) fn answer<R: Respond>(
             // The wire wakes this task.
             poll_fn(|_| flight.vitals.outbox().poll_close(request)).await;
         }
+        let last = flight.vitals.order() >= Order::Last;
         Ok(match answered {
-            Ok(response) => response.map(|body| {
-                flight.gave();
-                Answer::Given { body, flight }
-            }),
+            Ok(mut response) => {
+                // After a 101 the connection is no longer HTTP's to close.
+                let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+                if last && version < Version::HTTP_2 && !switches {
+                    let close = HeaderValue::from_static("close");
+                    response.headers_mut().insert(header::CONNECTION, close);
+                }
+                response.map(|body| {
+                    flight.gave();
+                    Answer::Given { body, flight }
+                })
+            }
             Err(Panicked) => {
                 roll.panicked();
                 ours(StatusCode::INTERNAL_SERVER_ERROR, INTERNAL, version, flight)

@@ -61,7 +61,7 @@ mod workers;
 pub use conn::{Expected, connection};
 pub use roll::{Place, Roll, Tally};
 pub use sweep::{LiveBounds, sweep};
-pub use workers::{CONNECTIONS_MAX, Workers};
+pub use workers::{Bound, CONNECTIONS_MAX, Workers};
 
 /// Answers requests. One value per worker; it is cloned for every request, so
 /// it is an `Arc` or as small.

@@ -95,10 +95,22 @@ impl Roll {
         }
     }
 
+    /// Lets every connection end with what is under way, or with the one request that
+    /// comes next: a viewer that is about to send it is not hung up on. Returns when
+    /// all are gone; dropping it only stops the wait.
+    pub async fn last(&self) {
+        self.order(Order::Last);
+        self.emptied().await;
+    }
+
     /// Lets every connection finish what is under way and close; the idle ones
     /// close at once. Returns when all are gone; dropping it only stops the wait.
     pub async fn retire(&self) {
         self.order(Order::Retire);
+        self.emptied().await;
+    }
+
+    async fn emptied(&self) {
         while self.open() > 0 {
             self.emptied.notified().await;
         }

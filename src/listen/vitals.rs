@@ -38,10 +38,12 @@ pub(super) enum Order {
     Serve = 0,
     /// Give the buffers back if nothing is under way.
     Park = 1,
+    /// Answer what is under way, or else one request more, then close.
+    Last = 2,
     /// Finish what is under way, then close; close at once if nothing is.
-    Retire = 2,
+    Retire = 3,
     /// Close now.
-    Cut = 3,
+    Cut = 4,
 }
 
 /// The request body that is being read, as far as it can be known from outside.
@@ -105,7 +107,8 @@ impl Vitals {
         match self.order.load(Relaxed) {
             0 => Order::Serve,
             1 => Order::Park,
-            2 => Order::Retire,
+            2 => Order::Last,
+            3 => Order::Retire,
             _ => Order::Cut,
         }
     }

@@ -24,6 +24,14 @@ use crate::observe;
 /// resolver is one, and each runtime has its own pool (512 threads by default).
 const BLOCKING_THREADS_MAX: usize = 4;
 
+/// How long a draining worker keeps connections for one request more.
+///
+/// A viewer does not know that we are about to close: what it sends as we do is lost,
+/// on a new connection without a reason to try again (RFC 9112 §9.5). In this time a
+/// viewer that is busy sends its next request and reads `Connection: close`; one that
+/// stays silent longer is unlikely to begin in the very moment of the close.
+pub(super) const LINGER_MAX: Duration = Duration::from_secs(3);
+
 /// What a worker is told.
 pub(super) enum Command {
     /// Accept here.
@@ -65,26 +73,26 @@ impl<R: Respond> Worker<R> {
         let sweeping = sweep(Arc::clone(&self.roll), Arc::clone(&self.shared.bounds));
         tokio::spawn(sweeping);
         let turns = Arc::new(Semaphore::new(HANDSHAKES_MAX));
-        let mut doors: HashMap<SocketAddr, Standing> = HashMap::new();
+        let mut doors: HashMap<SocketAddr, Vec<Standing>> = HashMap::new();
         while let Some(command) = commands.recv().await {
             match command {
                 Command::Open(address, listener, transport) => {
                     match self.open(listener, transport, &turns) {
                         Ok(standing) => {
-                            doors.insert(address, standing);
+                            doors.entry(address).or_default().push(standing);
                         }
                         Err(error) => observe::cannot_accept(Some(address), &error),
                     }
                 }
                 Command::Close(address, closed) => {
-                    if let Some(standing) = doors.remove(&address) {
+                    for standing in doors.remove(&address).into_iter().flatten() {
                         standing.leave().await;
                     }
                     // Nobody waits for it: then nobody is told.
                     let _ = closed.send(());
                 }
                 Command::Drain(within, drained) => {
-                    for (_, standing) in doors.drain() {
+                    for standing in doors.drain().flat_map(|(_, standings)| standings) {
                         standing.leave().await;
                     }
                     let _ = drained.send(self.drain(within).await);
@@ -117,7 +125,10 @@ impl<R: Respond> Worker<R> {
         // One turn of the runtime: a request that has arrived is read, and so
         // its connection is not taken for an idle one.
         yield_now().await;
-        if timeout(within, self.roll.retire()).await.is_ok() {
+        let linger = LINGER_MAX.min(within / 2);
+        if timeout(linger, self.roll.last()).await.is_ok()
+            || timeout(within - linger, self.roll.retire()).await.is_ok()
+        {
             return 0;
         }
         self.roll.cut()

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::SocketAddr,
+    net::{SocketAddr, TcpListener},
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering::Relaxed},
@@ -24,7 +24,7 @@ use super::{
     certs::{self, Keyring},
     proxy::Doorstep,
     roll::{Roll, Tally},
-    socket::listeners,
+    socket::{dealt, listeners},
     sweep::LiveBounds,
     worker::{Command, Worker, runtime},
 };
@@ -67,6 +67,22 @@ pub struct Workers {
     addresses: Mutex<Vec<(SocketAddr, Arc<LiveTransport>)>>,
     /// Encrypts the tickets of all of them, as long as they live.
     ticketer: Arc<dyn ProducesTickets>,
+}
+
+/// Sockets that listen and are not accepted from. Dropping it closes them.
+#[derive(Debug)]
+pub struct Bound {
+    address: SocketAddr,
+    /// One list for each worker.
+    sockets: Vec<Vec<TcpListener>>,
+    spares: Vec<TcpListener>,
+}
+
+impl Bound {
+    /// Where viewers connect, port 0 filled in.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
 }
 
 #[derive(Debug)]
@@ -127,17 +143,42 @@ impl Workers {
     /// Connections are taken when it returns. The error names the address and
     /// what is wrong: that something listens there already, this process included.
     pub fn open(&self, address: SocketAddr, transport: Transport) -> io::Result<SocketAddr> {
-        let sockets = listeners(address, self.threads.len())?;
-        let bound = match sockets.first() {
+        let mut bound = self.bind(address, Vec::new())?;
+        bound.spares.clear();
+        let address = bound.address;
+        self.accept(bound, transport);
+        Ok(address)
+    }
+
+    /// Sockets at `address` for every worker, from which nothing is accepted yet: those that
+    /// were `inherited`, or new ones where there are none. Errs as [`Workers::open`] does.
+    pub fn bind(&self, address: SocketAddr, inherited: Vec<TcpListener>) -> io::Result<Bound> {
+        let spares = match inherited.is_empty() {
+            true => listeners(address, self.threads.len())?,
+            false => inherited,
+        };
+        let address = match spares.first() {
             Some(socket) => socket.local_addr()?,
             None => address,
         };
+        Ok(Bound {
+            address,
+            sockets: dealt(&spares, self.threads.len())?,
+            spares,
+        })
+    }
+
+    /// Accepts viewers at what [`Workers::bind`] bound; its spares, which hold every socket
+    /// once more. As long as they live, closing the address leaves the kernel queueing there.
+    pub fn accept(&self, bound: Bound, transport: Transport) -> Vec<TcpListener> {
         let transport = Arc::new(LiveTransport::new(transport));
-        for (thread, socket) in self.threads.iter().zip(sockets) {
-            thread.tell(Command::Open(bound, socket, Arc::clone(&transport)));
+        for (thread, sockets) in self.threads.iter().zip(bound.sockets) {
+            for socket in sockets {
+                thread.tell(Command::Open(bound.address, socket, Arc::clone(&transport)));
+            }
         }
-        self.addresses().push((bound, transport));
-        Ok(bound)
+        self.addresses().push((bound.address, transport));
+        bound.spares
     }
 
     /// Accepts no more at `address`; connections made there go on. False if that
@@ -215,7 +256,8 @@ impl Workers {
     /// cuts the rest; how many connections were cut.
     ///
     /// HTTP/1 viewers read `Connection: close` on their last answer, HTTP/2 ones
-    /// get GOAWAY; idle connections close at once. Afterwards the workers are
+    /// get GOAWAY. Idle connections may send one request more for some seconds, half of
+    /// `within` at most, before they close. Afterwards the workers are
     /// gone, and nothing can be opened. Dropping it only stops the wait.
     pub async fn drain(&self, within: Duration) -> usize {
         self.addresses().clear();

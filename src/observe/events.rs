@@ -25,6 +25,8 @@ pub enum Stop {
     Terminate,
     /// SIGINT.
     Interrupt,
+    /// Another process serves.
+    HandedOver,
     /// A worker ended that should not have.
     WorkerLost,
 }
@@ -35,6 +37,7 @@ impl Stop {
         match self {
             Self::Terminate => "SIGTERM",
             Self::Interrupt => "SIGINT",
+            Self::HandedOver => "handed over",
             Self::WorkerLost => "worker lost",
         }
     }

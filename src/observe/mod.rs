@@ -22,6 +22,7 @@ mod panics;
 mod quiet;
 mod registry;
 mod result;
+mod succession;
 mod trace;
 
 pub use audit::Ordered;

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// A group of hosts with one list of behaviours (CloudFront: distribution).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Distribution {
     /// Its name, also its id in the admin API.
     pub id: String,
@@ -20,7 +20,7 @@ pub struct Distribution {
 }
 
 /// What happens to the requests of one path pattern (CloudFront: cache behaviour).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Behaviour {
     /// Numbers all behaviours of a snapshot from 0, distribution by distribution.
     pub index: usize,

@@ -3,7 +3,9 @@
 //! A [`Snapshot`] never changes. A request takes the current one once, at its
 //! start, and sees no other; a reload makes a new one.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use crate::policy::Caching;
 
 mod admin;
 mod certificate;
@@ -22,7 +24,7 @@ pub use proxies::Proxies;
 pub use route::{Hosts, Route, Routed};
 
 /// Everything one version of the configuration says.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Snapshot {
     /// Counts the configurations this process has run, from 1.
     pub generation: u64,
@@ -48,7 +50,22 @@ pub struct Snapshot {
     pub hosts: Hosts,
 }
 
-/// How the process runs. All but `workers` follow a reload.
+impl Snapshot {
+    /// The same configuration, with which nothing is stored, shared, or answered from the store.
+    pub fn uncached(&self) -> Self {
+        let mut site = self.clone();
+        let behaviours = site
+            .distributions
+            .iter_mut()
+            .flat_map(|one| &mut one.behaviours);
+        for behaviour in behaviours {
+            behaviour.rules.caching = Caching::Off;
+        }
+        site
+    }
+}
+
+/// How the process runs. All but `workers`, `hand_over` and `confine` follow a reload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
     /// Threads that serve viewers, each with its own sockets.
@@ -65,6 +82,10 @@ pub struct Server {
     pub connections_per_address_max: Option<usize>,
     /// What a request must carry to be told its key.
     pub debug_secret: Option<DebugSecret>,
+    /// The Unix socket at which the listening sockets are offered to the next process.
+    pub hand_over: Option<PathBuf>,
+    /// Whether the process gives up every file that the configuration does not name.
+    pub confine: bool,
 }
 
 /// The store's bounds; they are fixed for the life of the process.

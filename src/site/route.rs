@@ -60,7 +60,7 @@ impl Snapshot {
 }
 
 /// Hosts to distributions: exact names first, then the longest wildcard, then the one for the rest.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Hosts {
     exact: HashMap<Box<[u8]>, usize>,
     /// Longest pattern first.

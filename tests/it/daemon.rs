@@ -18,7 +18,13 @@ use serde_json::Value;
 
 /// How long anything may take before a test gives up. Nothing waits this long
 /// unless it is broken; a busy machine may need seconds.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The program.
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_warmfront");
+
+/// What comes before the path of the configuration, for [`Daemon`] to read what is logged.
+pub(crate) const FORMAT: [&str; 3] = ["--log-format", "json", "--config"];
 
 /// A running `warmfront run`, killed when dropped.
 pub(crate) struct Daemon {
@@ -35,15 +41,11 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Runs it with the configuration at `config`, and waits until it serves.
     pub(crate) fn start(config: &Path) -> Self {
-        Self::spawn(config).started()
+        Self::spawn(config).served()
     }
 
-    /// As [`start`](Self::start), with this log filter.
-    pub(crate) fn start_logging(config: &Path, filter: &str) -> Self {
-        Self::spawn_logging(config, Some(filter)).started()
-    }
-
-    fn started(self) -> Self {
+    /// Waits until it serves.
+    pub(crate) fn served(self) -> Self {
         let mut daemon = self;
         daemon.line("started");
         let listening = |line: &&Value| line["message"] == "listening";
@@ -59,18 +61,13 @@ impl Daemon {
 
     /// Runs it with the configuration at `config`.
     pub(crate) fn spawn(config: &Path) -> Self {
-        Self::spawn_logging(config, None)
+        Self::of(Command::new(BINARY).arg("run").args(FORMAT).arg(config))
     }
 
-    fn spawn_logging(config: &Path, filter: Option<&str>) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_warmfront"));
-        match filter {
-            Some(filter) => command.env("WARMFRONT_LOG", filter),
-            None => command.env_remove("WARMFRONT_LOG"),
-        };
+    /// Runs `command`, which ends in being it.
+    pub(crate) fn of(command: &mut Command) -> Self {
         let mut child = command
-            .args(["run", "--log-format", "json", "--config"])
-            .arg(config)
+            .env_remove("WARMFRONT_LOG")
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
@@ -120,6 +117,11 @@ impl Daemon {
     /// Every line that was read so far.
     pub(crate) fn all(&self) -> &[Value] {
         &self.seen
+    }
+
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// The most memory it has had in RAM at once, in bytes; `None` where Linux does not say.

@@ -16,7 +16,8 @@ const FLOORS: &[&[&str]] = &[
     &["policy"],
     &["site"],
     &[
-        "cluster", "coding", "config", "flight", "ledger", "observe", "origin", "store",
+        "cluster", "coding", "config", "confine", "flight", "handover", "ledger", "observe",
+        "origin", "store",
     ],
     &["invalidate", "serve"],
     &["admin", "listen"],

@@ -1,6 +1,10 @@
 //! The process: its workers, waits, memory and listeners.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use crate::{
     config::{
@@ -30,6 +34,9 @@ const CONNECTIONS_MAX: u64 = 10_000_000;
 
 /// The shortest secret that viewers may try at: 64 bits, when written in hexadecimal digits.
 const DEBUG_SECRET_BYTES_MIN: usize = 16;
+
+/// What fits into `sun_path` with its final NUL (unix(7)).
+const SOCKET_PATH_BYTES_MAX: usize = 107;
 
 const MEMORY: u64 = 512 << 20;
 const OBJECT_MAX: u64 = 32 << 20;
@@ -61,7 +68,24 @@ impl Check<'_> {
                 .debug_secret
                 .as_ref()
                 .and_then(|secret| self.debug_secret(secret)),
+            hand_over: self.hand_over(raw.hand_over.as_ref()),
+            confine: raw.confine.as_ref().is_none_or(|confine| confine.value),
         }
+    }
+
+    fn hand_over(&mut self, raw: Option<&At<String>>) -> Option<PathBuf> {
+        let raw = raw?;
+        let path = self.outside.path(Path::new(&raw.value));
+        if raw.value.is_empty() || raw.value.ends_with('/') {
+            self.findings
+                .error(&raw.place, format!("{:?} is no file", raw.value))
+                .hint("write \"/run/warmfront/hand-over.sock\"");
+        } else if path.as_os_str().len() > SOCKET_PATH_BYTES_MAX {
+            let what = format!("{:?} is too long for a Unix socket", path.display());
+            let hint = format!("use {SOCKET_PATH_BYTES_MAX} bytes at most");
+            self.findings.error(&raw.place, what).hint(hint);
+        }
+        Some(path)
     }
 
     /// A number of connections, if the file says one.

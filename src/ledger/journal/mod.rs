@@ -59,8 +59,23 @@ pub type Written = Box<dyn FnOnce(io::Result<()>) + Send>;
 pub struct Journal(SyncSender<Entry>);
 
 struct Entry {
-    record: Vec<u8>,
+    wanted: Wanted,
     written: Written,
+}
+
+enum Wanted {
+    Record(Vec<u8>),
+    /// The file, for another process.
+    Release,
+}
+
+impl Wanted {
+    fn record(&self) -> Option<&[u8]> {
+        match self {
+            Self::Record(record) => Some(record),
+            Self::Release => None,
+        }
+    }
 }
 
 impl fmt::Debug for Entry {
@@ -87,6 +102,7 @@ impl Journal {
             kept,
             replayed,
             tape: None,
+            released: false,
         };
         let unopened = writer.open().err();
         thread::Builder::new()
@@ -99,7 +115,17 @@ impl Journal {
     /// disk, or cannot be. Never blocks; `written` is called on another thread, or at once
     /// when too many records wait.
     pub fn append(&self, record: Vec<u8>, written: Written) {
-        match self.0.try_send(Entry { record, written }) {
+        self.want(Wanted::Record(record), written);
+    }
+
+    /// Lets go of the file once everything before is written, and calls `released` then:
+    /// another process may open it. What comes after is refused. Never blocks.
+    pub fn release(&self, released: Written) {
+        self.want(Wanted::Release, released);
+    }
+
+    fn want(&self, wanted: Wanted, written: Written) {
+        match self.0.try_send(Entry { wanted, written }) {
             Ok(()) => {}
             Err(TrySendError::Full(entry)) => {
                 (entry.written)(Err(io::Error::other("too many records wait for the disk")));
@@ -118,19 +144,25 @@ struct Writer {
     replayed: Replayed,
     /// `None` while it cannot be opened.
     tape: Option<Tape>,
+    /// It is another process's now, and never opened again.
+    released: bool,
 }
 
 impl Writer {
     fn run(&mut self, entries: &Receiver<Entry>) {
         while let Ok(first) = entries.recv() {
-            let mut bytes = first.record.len();
+            let length = |entry: &Entry| entry.wanted.record().map_or(0, <[u8]>::len);
+            let mut bytes = length(&first);
             let mut batch = vec![first];
             while batch.len() < BATCH_MAX && bytes < BATCH_BYTES_MAX {
                 let Ok(next) = entries.try_recv() else { break };
-                bytes += next.record.len();
+                bytes += length(&next);
                 batch.push(next);
             }
             let written = self.write(&batch);
+            if batch.iter().any(|entry| entry.wanted.record().is_none()) {
+                (self.tape, self.released) = (None, true);
+            }
             for entry in batch {
                 // An error is not `Clone`, and each caller wants one.
                 let copy = |error: &io::Error| io::Error::new(error.kind(), error.to_string());
@@ -148,13 +180,20 @@ impl Writer {
 
     /// Writes a batch. After an error nothing is known of the file: it is opened anew.
     fn write(&mut self, batch: &[Entry]) -> io::Result<()> {
+        let records = || batch.iter().filter_map(|entry| entry.wanted.record());
+        if records().next().is_none() {
+            return Ok(());
+        }
+        if self.released {
+            return Err(io::Error::other("another process has taken it over"));
+        }
         if self.tape.is_none() {
             self.open()?;
         }
         let Some(tape) = &mut self.tape else {
             return Err(io::Error::other("it is not open"));
         };
-        let written = tape.append(batch.iter().map(|entry| &*entry.record));
+        let written = tape.append(records());
         if written.is_err() {
             self.tape = None;
             return written;
@@ -255,6 +294,22 @@ mod tests {
         let lines = fs::read_to_string(&path).unwrap().lines().count();
         assert!(lines <= 2 + KEPT.records * GROWTH_MAX, "{lines}");
         assert_eq!(read(&path).0, ["197", "198", "199"]);
+    }
+
+    #[test]
+    fn what_was_let_go_of_is_another_processs_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = at(&folder);
+        let (old, ..) = start(&path);
+        append(&old, "old").unwrap();
+        let (tell, told) = mpsc::channel();
+        old.release(Box::new(move |result| tell.send(result).unwrap()));
+        told.recv().unwrap().unwrap();
+        let (new, unopened, seen) = start(&path);
+        assert!(unopened.is_none());
+        assert_eq!(&*seen.lock().unwrap()[0].records[0], b"old");
+        assert!(append(&old, "too late").is_err());
+        append(&new, "new").unwrap();
     }
 
     #[test]

@@ -168,6 +168,7 @@ impl Edge {
 
 fn snapshot(config: &str, generation: u64) -> Result<Arc<Snapshot>, String> {
     let machine = Machine {
+        reach: None,
         folder: PathBuf::new(),
     };
     match config::parse("script", config, generation, &machine) {
