@@ -4,14 +4,13 @@ use std::{
     fs,
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
-    process::Command,
     thread,
     time::Duration,
 };
 
 use rustix::process::Signal;
 
-use crate::daemon::{BINARY, Daemon, FORMAT, free, origin};
+use crate::daemon::{Daemon, free, origin};
 
 /// What every request carries, wherever it has room for it.
 const SECRET: &str = "s3cr3t";
@@ -84,13 +83,7 @@ origin = "sound"
 "#
     );
     fs::write(&config, text).unwrap();
-    let mut daemon = Daemon::of(
-        Command::new(BINARY)
-            .args(["run", "--log-level", "trace"])
-            .args(FORMAT)
-            .arg(&config),
-    )
-    .served();
+    let mut daemon = Daemon::start_logging(&config, "trace");
     let viewers = daemon.viewers[0];
     let credentials = format!(
         "host: example.com\r\nauthorization: Bearer {SECRET}\r\ncookie: session={SECRET}\r\n\
