@@ -94,11 +94,7 @@ fn bind(address: SocketAddr, sharing: Sharing) -> io::Result<Socket> {
 /// enough to bring the whole machine's TCP near its bounds. Accepted sockets inherit it.
 #[cfg_attr(
     not(any(target_os = "linux", target_os = "android")),
-    expect(
-        clippy::unnecessary_wraps,
-        unused_variables,
-        reason = "elsewhere there is no such option"
-    )
+    expect(unused_variables, reason = "elsewhere there is no such option")
 )]
 fn hold_little(socket: &Socket) -> io::Result<()> {
     #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -118,16 +114,16 @@ fn explain(address: SocketAddr, error: &io::Error) -> io::Error {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        io::{ErrorKind, Write},
-        net::TcpStream,
-    };
-
     use super::*;
 
     #[test]
     #[cfg(target_os = "linux")]
     fn r4_of_an_answer_that_nobody_takes_the_kernel_holds_little() {
+        use std::{
+            io::{ErrorKind, Write},
+            net::TcpStream,
+        };
+
         let own = listeners(([127, 0, 0, 1], 0).into(), 1).unwrap().remove(0);
         let given = TcpListener::bind("127.0.0.1:0").unwrap();
         let given = dealt(&[given], 1).unwrap().remove(0).remove(0);
