@@ -26,7 +26,11 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{runtime::Handle, task::AbortHandle, time::Instant};
 
 use crate::{
-    origin::{dial::Io, sent::Sent},
+    origin::{
+        dial::Io,
+        heads::{Awaited, Strict},
+        sent::Sent,
+    },
     time::Clock,
 };
 
@@ -81,7 +85,10 @@ impl Lent {
         request: Request<Sent>,
     ) -> Result<Response<Incoming>, TrySendError<Request<Sent>>> {
         match self {
-            Self::Own(own) => own.sender.try_send_request(request).await,
+            Self::Own(own) => {
+                own.awaited.head();
+                own.sender.try_send_request(request).await
+            }
             Self::Stream(stream) => stream.on.sender.clone().try_send_request(request).await,
         }
     }
@@ -90,6 +97,7 @@ impl Lent {
 /// An HTTP/1.1 connection. Dropping it closes it.
 pub(super) struct Own {
     sender: http1::SendRequest<Sent>,
+    awaited: Awaited,
     driver: Driver,
     kept: bool,
     /// Made for an upgrade, and never kept.
@@ -103,6 +111,8 @@ impl Own {
         runtime: &Handle,
         private: bool,
     ) -> hyper::Result<Self> {
+        let awaited = Awaited::default();
+        let stream = Strict::new(stream, awaited.clone());
         let (sender, connection) = http1::Builder::new()
             .max_header_size(HEAD_BYTES_MAX)
             .max_buf_size(HEAD_BYTES_MAX)
@@ -115,6 +125,7 @@ impl Own {
         };
         Ok(Self {
             sender,
+            awaited,
             driver,
             kept: false,
             private,

@@ -29,6 +29,7 @@ mod connection;
 mod dial;
 mod error;
 mod head;
+mod heads;
 mod pool;
 mod received;
 mod request;

@@ -236,6 +236,16 @@ mod tests {
         assert!(!pattern("/a/b").covers(&pattern("/a/*")));
     }
 
+    /// One that tries every way of sharing the path out among its stars never ends here.
+    #[test]
+    fn r9_a_hostile_path_costs_its_length_for_each_star() {
+        let hostile = format!("/{}", "a".repeat(8_000));
+        let pattern = format!("{}b", "*a".repeat(127));
+        assert_eq!(pattern.len(), PATTERN_BYTES_MAX);
+        check(&pattern, &[], &[&hostile]);
+        check(&format!("{}*", "*?".repeat(127)), &[&hostile], &["/"]);
+    }
+
     /// The same question, answered slowly and obviously.
     fn reference(pattern: &[char], path: &[char]) -> bool {
         match (pattern, path) {

@@ -161,3 +161,31 @@ impl Hasher for Spreading {
         product as u64 ^ (product >> 64) as u64
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What shares a place in one process does not in another, so that no stranger can look
+    /// for it at home: 1,000 keys that one spread puts into one of 64 places.
+    #[test]
+    fn r10_places_are_this_processes_secret() {
+        let place = |spread: &Spread, key: u128| {
+            let mut hasher = spread.build_hasher();
+            hasher.write_u128(key);
+            hasher.finish() % 64
+        };
+        let (here, there) = (Spread::default(), Spread::default());
+        let crowded: Vec<u128> = (0..u128::MAX)
+            .map(|number| number.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835))
+            .filter(|&key| place(&here, key) == 7)
+            .take(1_000)
+            .collect();
+        let mut places = [0; 64];
+        for key in crowded {
+            places[place(&there, key) as usize] += 1;
+        }
+        // 16 are to be expected in each.
+        assert!(places.iter().all(|&keys| keys < 100), "{places:?}");
+    }
+}

@@ -44,6 +44,13 @@ impl Daemon {
         Self::spawn(config).served()
     }
 
+    /// As [`start`](Self::start), with this log filter.
+    pub(crate) fn start_logging(config: &Path, filter: &str) -> Self {
+        let mut command = Command::new(BINARY);
+        command.env("WARMFRONT_LOG", filter);
+        Self::run(command.arg("run").args(FORMAT).arg(config)).served()
+    }
+
     /// Waits until it serves.
     pub(crate) fn served(self) -> Self {
         let mut daemon = self;
@@ -66,11 +73,11 @@ impl Daemon {
 
     /// Runs `command`, which ends in being it.
     pub(crate) fn of(command: &mut Command) -> Self {
-        let mut child = command
-            .env_remove("WARMFRONT_LOG")
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Self::run(command.env_remove("WARMFRONT_LOG"))
+    }
+
+    fn run(command: &mut Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let (tell, lines) = channel();
         thread::spawn(move || {
@@ -122,6 +129,16 @@ impl Daemon {
     /// Its process id.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// The most memory it has had in RAM at once, in bytes; `None` where Linux does not say.
+    pub(crate) fn peak_bytes(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))?;
+        let kibibytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+        Some(kibibytes * 1024)
     }
 
     /// Sends it a signal.

@@ -42,6 +42,7 @@ exchanges! {
     response: "response",
     route: "route",
     search: "search",
+    security: "security",
     smuggle: "smuggle",
     store: "store",
     tags: "tags",

@@ -26,5 +26,6 @@ mod origin;
 mod parts;
 mod properties;
 mod reload;
+mod security;
 mod sockets;
 mod tls;

@@ -314,6 +314,15 @@ async fn h4_pseudo_fields_come_first_once_and_whole() {
     }
 }
 
+/// hyper has cut it off before anybody could see it: match, key and origin see one path.
+#[tokio::test(start_paused = true)]
+async fn h4_a_fragment_is_no_part_of_a_path() {
+    let house = House::open();
+    let mut hand = Hand::connect(&house).await;
+    hand.ask(1, &get_of("/hello#x")).await;
+    assert_eq!(hand.fate(1).await.payload[0], STATUS_200);
+}
+
 #[tokio::test(start_paused = true)]
 async fn h5_streams_reset_as_soon_as_begun_end_the_connection() {
     let reset = |at: u32| {

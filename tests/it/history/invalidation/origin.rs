@@ -205,7 +205,7 @@ impl Origin {
             closes,
             pieces: dice.between(1, 3) as usize,
             pause: Duration::from_millis(pause),
-            confirms: dice.percent(75),
+            confirms: dice.percent(88),
             announced: dice.percent(60),
         }
     }
