@@ -12,12 +12,8 @@
 //!  6  listen  admin                                  the doors
 //!  5  serve  invalidate                              a request, from the viewer's message to the answer;
 //!                                                    what ends answers before their time
-//!  5  serve                                          a request, from the viewer's message to the answer
 //!  4  config  store  flight  origin  ledger          services; each wraps one outside thing
-//!     observe  coding
-//!  5  serve  invalidate                              a viewer's request; an operator's invalidation
-//!  4  config  store  flight  origin  ledger  observe services; each wraps one outside thing
-//!     handover  confine
+//!     observe  coding  handover  confine
 //!  3  site                                           the compiled configuration
 //!  2  policy                                         what HTTP and CloudFront say to do
 //!  1  fields                                         header grammar

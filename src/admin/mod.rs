@@ -60,8 +60,9 @@ pub use door::{CONNECTIONS_MAX, Door};
 pub use health::{Phase, Readiness};
 pub use reload::{Complaint, ReloadCall, Reloaded, Reloads};
 
-/// How long a request may take, body and answer included.
-const REQUEST_MAX: Duration = Duration::from_secs(10);
+/// How long a request may take, body and answer included: 16 MiB of invalidations arrive in it
+/// over a line of 300 kB a second. Who may not send them is refused before the body is awaited.
+const REQUEST_MAX: Duration = Duration::from_secs(60);
 
 /// Requests that are answered at once: as many as there are connections, so that none is
 /// turned away for want of a place while another waits for the disk. A scrape is the dearest,

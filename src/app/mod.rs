@@ -14,7 +14,6 @@
 use std::{
     io,
     net::SocketAddr,
-    path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -24,13 +23,13 @@ use tokio::{sync::mpsc, time::timeout};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::{
-    admin::{self, Phase, Readiness, ReloadCall, Reloads},
-    config::{self, Changes},
+    admin::{Phase, Readiness, ReloadCall, Reloads},
+    config,
     flight::Flights,
-    handover::{Heir, Inherited, Offer, Predecessor, Spares},
+    handover::{Inherited, Offer, Predecessor, Spares},
     invalidate::{self, Invalidations, sweep},
     ledger::Ledger,
-    listen::{Bound, Bounds, Workers},
+    listen::{Bounds, Workers},
     observe::Stop,
     serve::{Edge, Limits, Searches, Site},
     site::{Listener, Snapshot},
@@ -38,6 +37,7 @@ use crate::{
 };
 
 mod confine;
+mod gates;
 mod inheritance;
 mod limits;
 mod office;
@@ -47,6 +47,7 @@ mod reload;
 mod run;
 mod signals;
 mod sources;
+mod succession;
 mod watch;
 mod worker;
 
@@ -55,6 +56,7 @@ pub use outside::Outside;
 pub use prepare::{Prepared, Succession, prepare};
 pub use run::{End, run};
 
+use gates::{Gate, Opened, bind, everything};
 use office::{Desk, Office};
 use worker::Serving;
 
@@ -313,50 +315,6 @@ impl App {
         events.stopped();
     }
 
-    /// Makes room for `heir`, the process that serves from when this returns: nothing is
-    /// accepted here any more, and the journal is its. What is under way here goes on; stop
-    /// afterwards to drain.
-    ///
-    /// Requests that still come on open connections are passed to the origin: what they would
-    /// find stored here might be invalidated there by now, and this process not hear of it.
-    async fn hand_over(&mut self, heir: Heir) {
-        self.readiness.enter(Phase::Draining);
-        let passing = Arc::new(self.running().uncached());
-        let meters = self.outside.events.meters(&passing);
-        let limits = Limits::of(&passing, self.outside.clock, &self.site.load().limits);
-        self.site.store(Arc::new(Site {
-            meters,
-            limits,
-            snapshot: passing,
-        }));
-        if let Some(office) = self.office.take() {
-            self.shut(office).await;
-        }
-        let gates = std::mem::take(&mut self.gates);
-        self.close(&gates).await;
-        self.desk.invalidations.release().await;
-        heir.release().await;
-        self.outside.events.handed_over();
-    }
-
-    /// Offers the sockets to the next process, if `path` says where. That nobody can be offered
-    /// them stops nothing.
-    fn offer(&mut self, path: Option<&Path>) {
-        let Some(path) = path else { return };
-        match Offer::open(path, self.spares.clone()) {
-            Ok(offer) => {
-                self.offer = Some(offer);
-                self.outside.events.hand_over_offered(path);
-            }
-            Err(error) => self.outside.events.hand_over_unavailable(path, &error),
-        }
-    }
-
-    /// The offer to the next process, once.
-    fn take_offer(&mut self) -> Option<Offer> {
-        self.offer.take()
-    }
-
     /// Returns when a worker's thread is gone, which only a defect explains.
     async fn worker_lost(&self) {
         self.lost.cancelled().await;
@@ -410,53 +368,6 @@ impl App {
     async fn shut(&self, office: Office) {
         self.spares.release(office.address());
         office.close().await;
-    }
-}
-
-/// Binds what `changes` wants open, or takes it from what was `inherited`. Nothing is accepted
-/// yet; on an error nothing is left bound.
-fn bind(
-    workers: &Workers,
-    changes: &Changes,
-    inherited: &mut Inherited,
-) -> Result<Opened, Unservable> {
-    let office = changes.admin_open.map(|address| {
-        let door = match inherited.take(address).pop() {
-            Some(socket) => admin::Door::over(socket),
-            None => admin::Door::open(address),
-        };
-        door.map_err(|source| Unservable::Admin { address, source })
-    });
-    let gates = changes.open.iter().cloned().map(|listener| {
-        let sockets = inherited.take(listener.address);
-        let bound = workers.bind(listener.address, sockets);
-        Ok((listener, bound.map_err(Unservable::Listener)?))
-    });
-    let gates = gates.collect::<Result<_, _>>()?;
-    let office = office.transpose()?;
-    Ok(Opened { gates, office })
-}
-
-/// A viewers' listener, as the configuration names it, and where it is bound.
-#[derive(Debug)]
-struct Gate {
-    listener: Listener,
-    bound: SocketAddr,
-}
-
-/// What was bound and does not yet belong to the daemon.
-#[derive(Debug)]
-struct Opened {
-    gates: Vec<(Listener, Bound)>,
-    office: Option<admin::Door>,
-}
-
-/// Everything that `site` wants open, as a change from nothing.
-fn everything(site: &Snapshot) -> Changes {
-    Changes {
-        open: site.listeners.clone(),
-        admin_open: site.admin.as_ref().map(|admin| admin.address),
-        ..Changes::default()
     }
 }
 

@@ -234,6 +234,28 @@ fn sockets_of_the_service_manager_are_served_and_outlive_the_process() {
 }
 
 #[test]
+fn no_request_fails_while_the_service_manager_restarts_it() {
+    let folder = Folder::new(origin("api"));
+    let sockets = [folder.viewers, folder.admin].map(|at| TcpListener::bind(at).unwrap());
+    let nobody = folder.folder.path().join("nobody");
+    let start = || {
+        folder
+            .activated([&sockets[0], &sockets[1]], &nobody)
+            .served()
+    };
+    let mut daemon = start();
+    let mut load = Load::on(folder.viewers);
+    load.makes(100);
+    for _ in 0..2 {
+        daemon.signal(Signal::TERM);
+        assert_eq!(daemon.code(), 0);
+        daemon = start();
+        load.makes(100);
+    }
+    load.ends();
+}
+
+#[test]
 fn a_socket_that_no_listener_asks_for_is_warned_about() {
     let folder = Folder::new(origin("api"));
     let other = TcpListener::bind("127.0.0.1:0").unwrap();
