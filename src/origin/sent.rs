@@ -6,6 +6,7 @@ use std::{
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use bytes::{Buf, Bytes};
@@ -14,6 +15,14 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use crate::time::Clock;
+
+/// How long a viewer may be waited for in all until it has sent [`LEAST_BYTES`] more: as long
+/// as the listener lets HTTP/1 take, which cannot tell one HTTP/2 stream from another. One that
+/// sends nothing at all is given up on sooner.
+const LEAST_WITHIN: Duration = Duration::from_secs(60);
+
+/// What has to come in that time, in bytes.
+const LEAST_BYTES: u64 = 1024;
 
 /// A request's body: nothing, or what a viewer is sending.
 ///
@@ -26,6 +35,25 @@ pub struct Sent {
     upload: Option<Arc<Upload>>,
 }
 
+/// How long the viewer was waited for, and what it sent meanwhile.
+#[derive(Debug, Default)]
+struct Pace {
+    waited: Duration,
+    bytes: u64,
+}
+
+impl Pace {
+    /// Whether the viewer is too slow, now that `bytes` have come after a wait.
+    fn is_too_slow(&mut self, waited: Duration, bytes: u64) -> bool {
+        self.waited += waited;
+        self.bytes += bytes;
+        if self.bytes >= LEAST_BYTES {
+            *self = Self::default();
+        }
+        self.waited >= LEAST_WITHIN
+    }
+}
+
 /// Why a viewer's body ended early.
 #[derive(Debug)]
 pub enum BrokenUpload {
@@ -33,6 +61,8 @@ pub enum BrokenUpload {
     Viewer(hyper::Error),
     /// The response was complete, so that the rest is not wanted.
     Stopped,
+    /// The viewer sends so little that it would hold its place at the origin for hours.
+    TooSlow,
 }
 
 impl fmt::Display for BrokenUpload {
@@ -40,6 +70,7 @@ impl fmt::Display for BrokenUpload {
         f.write_str(match self {
             Self::Viewer(_) => "the body of the request broke off",
             Self::Stopped => "the response came before the end of the request",
+            Self::TooSlow => "the body of the request came too slowly",
         })
     }
 }
@@ -48,7 +79,7 @@ impl Error for BrokenUpload {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Viewer(error) => Some(error),
-            Self::Stopped => None,
+            Self::Stopped | Self::TooSlow => None,
         }
     }
 }
@@ -111,6 +142,12 @@ impl Body for Sent {
             Poll::Ready(Some(Ok(frame))) => {
                 let taken = frame.data_ref().map_or(0, Buf::remaining) as u64;
                 this.left = this.left.map(|left| left.saturating_sub(taken));
+                if let Some(upload) = &this.upload
+                    && upload.is_too_slow(taken)
+                {
+                    upload.note(State::Broken);
+                    return Poll::Ready(Some(Err(BrokenUpload::TooSlow)));
+                }
                 // hyper asks no further once the announced length is written.
                 if this.left == Some(0) || incoming.is_end_stream() {
                     State::Ended
@@ -149,6 +186,9 @@ struct Progress {
     state: State,
     /// When it last came forward.
     last: Instant,
+    /// Since when the viewer is waited for.
+    waits_since: Option<Instant>,
+    pace: Pace,
     stopped: bool,
     waker: Option<Waker>,
 }
@@ -171,6 +211,8 @@ impl Upload {
         let progress = Progress {
             state: State::AwaitsOrigin,
             last: clock.instant(),
+            waits_since: None,
+            pace: Pace::default(),
             stopped: false,
             waker: None,
         };
@@ -211,10 +253,24 @@ impl Upload {
         progress.stopped
     }
 
+    /// Whether the viewer, which sent `bytes` now, is too slow; what the origin took to ask for
+    /// them does not count.
+    fn is_too_slow(&self, bytes: u64) -> bool {
+        let mut progress = self.progress();
+        let since = progress.waits_since.take();
+        let now = self.clock.instant();
+        let waited = since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
+        progress.pace.is_too_slow(waited, bytes)
+    }
+
     fn note(&self, state: State) {
         let mut progress = self.progress();
         progress.state = state;
-        if state != State::AwaitsViewer {
+        if state == State::AwaitsViewer {
+            progress
+                .waits_since
+                .get_or_insert_with(|| self.clock.instant());
+        } else {
             progress.last = self.clock.instant();
         }
     }

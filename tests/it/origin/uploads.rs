@@ -46,7 +46,7 @@ async fn a_slow_uploader_is_not_a_slow_origin() {
     let mut peer = world.peer().await;
     peer.asked().await;
     for byte in *b"slowl" {
-        pass(Duration::from_secs(29)).await;
+        pass(Duration::from_secs(11)).await;
         viewer.write_all(&[byte]).await.unwrap();
         assert_eq!(peer.reads(1).await, [byte]);
     }
@@ -67,6 +67,26 @@ async fn an_upload_that_stands_still_is_the_viewers_failure() {
     let error = fetched.await.unwrap().unwrap_err();
     check(&error, Blame::Viewer, Phase::Send, "upload_timeout");
     assert_eq!(peer.ended().await, 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn r3_an_upload_that_dribbles_gives_its_place_at_the_origin_back() {
+    let mut world = World::new();
+    let (mut viewer, request) = upload("POST", "content-length: 5000").await;
+    let fetched = world.send(request);
+    let mut peer = world.peer().await;
+    peer.asked().await;
+    // 1 KiB in a minute is enough, and begins another minute.
+    for bytes in [1, 1, 1_022, 1, 1] {
+        pass(Duration::from_secs(25)).await;
+        viewer.write_all(&vec![b'x'; bytes]).await.unwrap();
+        assert_eq!(peer.reads(bytes).await.len(), bytes);
+    }
+    pass(Duration::from_secs(25)).await;
+    viewer.write_all(b"x").await.unwrap();
+    let error = fetched.await.unwrap().unwrap_err();
+    check(&error, Blame::Viewer, Phase::Send, "upload_broken");
+    peer.closes_at_once().await;
 }
 
 #[tokio::test(start_paused = true)]
