@@ -102,7 +102,7 @@ fn reported(way: &Way, object: &Object, chosen: Chosen<'_>, report: Report) -> R
     let added = deliver::ADDED_FIELDS_MAX + way.rules().viewer.added_fields_max();
     let mut headers = HeaderMap::with_capacity(head.len() + added);
     for (name, value) in head.iter() {
-        if !unmodified || deliver::in_not_modified(name) {
+        if !unmodified || deliver::in_not_modified(&name) {
             headers.append(name, value);
         }
     }
