@@ -80,9 +80,7 @@ pub trait Respond: Clone + Send + Sync + Unpin + 'static {
     /// if it is at hand; its body then. `None` where [`Respond::respond`] is to be asked.
     ///
     /// A panic counts as `None`.
-    fn at_hand(&self, _head: Parts, _viewer: &Viewer, _out: &mut Lines) -> Option<Bytes> {
-        None
-    }
+    fn at_hand(&self, head: Parts, viewer: &Viewer, out: &mut Lines) -> Option<Bytes>;
 
     /// The answer to one request.
     ///
