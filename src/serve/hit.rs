@@ -103,7 +103,7 @@ fn reported(way: &Way, object: &Object, chosen: Chosen<'_>, report: Report) -> R
     let mut headers = HeaderMap::with_capacity(head.len() + added);
     for (name, value) in head.iter() {
         if !unmodified || deliver::in_not_modified(&name) {
-            headers.append(name, value);
+            headers.append(&*name, value);
         }
     }
     Report {

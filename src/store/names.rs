@@ -3,7 +3,7 @@
 //! A name that HTTP defines is a number, any other is text on the heap. What origins send is
 //! few names over and over, so a head remembers them as places in this table: a byte each,
 //! and what a hit takes from here is neither parsed, nor copied, nor counted. The first names
-//! seen have the places, and keep them; a later one is read from the head's own text.
+//! seen have the places, and keep them; a later one is parsed from the head's own text.
 
 use std::sync::{LazyLock, OnceLock, PoisonError, RwLock};
 
@@ -62,6 +62,15 @@ impl Place {
         place
     }
 
+    /// The place of the name that `text` is; takes a lock, and gives none.
+    pub(super) fn of_text(text: &[u8]) -> Self {
+        let Ok(text) = str::from_utf8(text) else {
+            return Self::NONE;
+        };
+        let places = PLACES.read().unwrap_or_else(PoisonError::into_inner);
+        places.get(text).copied().unwrap_or_default()
+    }
+
     /// The name that has it.
     pub(super) fn name(self) -> Option<&'static HeaderName> {
         NAMES[..].get(usize::from(self.0).checked_sub(1)?)?.get()
@@ -79,7 +88,9 @@ mod tests {
             let place = Place::of(&name);
             assert_eq!(place.name(), Some(&name));
             assert_eq!(Place::of(&name), place);
+            assert_eq!(Place::of_text(name.as_str().as_bytes()), place);
         }
+        assert_eq!(Place::of_text(b"x-nobody-has-this"), Place::NONE);
         assert_eq!(Place::NONE.name(), None);
     }
 

@@ -1,8 +1,8 @@
 //! A stored answer: what is remembered of it, its head and its body.
 //!
-//! An object never changes; a refresh makes a new one that shares the body. Head
-//! and body lie in one block of memory, so that an object is few allocations and
-//! a hit touches few cache lines.
+//! An object never changes; a refresh makes a new one that shares the body. The lines
+//! of the head and the body lie in one block of memory, so that an object is few
+//! allocations and a hit touches few cache lines.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -39,6 +39,9 @@ const INDEX_BYTES: usize = 256;
 /// The counters before what an `Arc` or a shared `Bytes` points to, and the allocator's
 /// rounding of three allocations.
 pub(super) const ALLOCATION_BYTES: usize = 16 + 24 + 3 * 16;
+
+/// With the counters of its `Arc` it fills the allocator's class of 224 bytes; the next is 256.
+const _: () = assert!(size_of::<Object>() + 16 <= 224);
 
 impl Object {
     /// What an object of these parts takes in all, in bytes.
