@@ -25,10 +25,12 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{
     Respond, Viewer,
+    batch::batched,
     express::Express,
     layers::answer,
     protocol::{self, Protocol},
     roll::Place,
+    streams::Streams,
     vitals::{Order, Stage},
     wire::Wire,
 };
@@ -215,7 +217,9 @@ where
             )
         })
     };
-    let mut http = protocol::http2().serve_connection(TokioIo::new(wire), service);
+    let (wire, turn) = batched(wire);
+    let streams = Streams::default();
+    let mut http = protocol::http2(streams.clone()).serve_connection(TokioIo::new(wire), service);
     let mut told = false;
     poll_fn(|cx| {
         match vitals.order() {
@@ -230,7 +234,16 @@ where
             Order::Last | Order::Retire => {}
             Order::Cut => return Poll::Ready(()),
         }
-        Pin::new(&mut http).poll(cx).map(over)
+        let mut turned = Pin::new(&mut http).poll(cx);
+        while turned.is_pending() && streams.serve(cx) {
+            turned = Pin::new(&mut http).poll(cx);
+        }
+        let left = turn.poll_end(cx);
+        match (turned, left) {
+            (Poll::Ready(result), _) => Poll::Ready(over(result)),
+            (Poll::Pending, Poll::Ready(Err(_))) => Poll::Ready(()),
+            (Poll::Pending, _) => Poll::Pending,
+        }
     })
     .await;
 }

@@ -39,6 +39,7 @@ use crate::{
 };
 
 mod accept;
+mod batch;
 mod calm;
 mod census;
 mod certs;
@@ -55,6 +56,7 @@ mod proxy;
 mod roll;
 mod secure;
 mod socket;
+mod streams;
 mod sweep;
 mod talk;
 mod vitals;

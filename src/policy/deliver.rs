@@ -250,7 +250,11 @@ impl Report {
         }
         headers.append(CACHE_STATUS, self.status.value());
         headers.insert(X_CACHE, HeaderValue::from_static(self.outcome.x_cache()));
-        headers.insert(X_REQUEST_ID, self.request_id);
+        // "an encoder might choose not to index values" (RFC 7541 §7.1.3): one that never comes
+        // again would only push others out of a viewer's table.
+        let mut request_id = self.request_id;
+        request_id.set_sensitive(true);
+        headers.insert(X_REQUEST_ID, request_id);
     }
 }
 
