@@ -128,7 +128,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin, R: Respond> Express<I, R> {
             self.passing -= 1;
             return Ok(false);
         }
-        let mut lines = Lines::new();
+        let mut lines = Lines::default();
         let at_hand = || {
             let head = head::plain(bytes)?;
             self.respond.at_hand(head, &self.viewer, &mut lines)
@@ -138,7 +138,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin, R: Respond> Express<I, R> {
             Ok(Some(body)) => {
                 self.declined = 0;
                 self.wire.vitals().answered();
-                self.send(cx, &lines, body).map(|()| true)
+                self.send(cx, lines.as_bytes(), body).map(|()| true)
             }
             Ok(None) | Err(_) => {
                 self.declined = DECLINED_MAX.min(self.declined + 1);

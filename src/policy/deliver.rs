@@ -10,7 +10,7 @@ use super::{
     Key, Rules, WhyNot, control::Control, recode::Recodable, represent, reuse::Standing, storable,
 };
 use crate::{
-    fields::{date, forwarded, hop, tags},
+    fields::{date, forwarded, hop, tags, text::Text},
     time::Timestamp,
 };
 
@@ -112,7 +112,7 @@ impl CacheStatus {
 
     /// The field's value.
     pub fn value(&self) -> HeaderValue {
-        HeaderValue::from_bytes(&self.line().0)
+        HeaderValue::from_bytes(self.line().as_bytes())
             .unwrap_or_else(|_| HeaderValue::from_static(forwarded::PSEUDONYM))
     }
 
@@ -124,7 +124,7 @@ impl CacheStatus {
         text
     }
 
-    fn write(&self, out: &mut Line) -> std::fmt::Result {
+    pub(super) fn write<const N: usize>(&self, out: &mut Text<N>) -> std::fmt::Result {
         out.write_str(forwarded::PSEUDONYM)?;
         if self.hit {
             out.write_str("; hit")?;
@@ -143,7 +143,7 @@ impl CacheStatus {
         }
         if let Some(ttl) = self.ttl {
             out.write_str(if ttl < 0 { "; ttl=-" } else { "; ttl=" })?;
-            out.number(ttl.unsigned_abs());
+            out.push_number(ttl.unsigned_abs());
         }
         if let Some(detail) = self.detail {
             write!(out, "; detail={detail}")?;
@@ -153,36 +153,7 @@ impl CacheStatus {
 }
 
 /// A field value built on the stack.
-#[derive(Default)]
-pub(super) struct Line(SmallVec<[u8; 128]>);
-
-impl Line {
-    pub(super) fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
-
-    /// Writes `number` in decimal; a third of what formatting it takes.
-    pub(super) fn number(&mut self, mut number: u64) {
-        let mut digits = [0; 20];
-        let mut start = digits.len();
-        loop {
-            start -= 1;
-            digits[start] = b'0' + (number % 10) as u8;
-            number /= 10;
-            if number == 0 {
-                break;
-            }
-        }
-        self.0.extend_from_slice(&digits[start..]);
-    }
-}
-
-impl std::fmt::Write for Line {
-    fn write_str(&mut self, text: &str) -> std::fmt::Result {
-        self.0.extend_from_slice(text.as_bytes());
-        Ok(())
-    }
-}
+pub(super) type Line = Text<128>;
 
 /// What one answer says about itself.
 #[derive(Clone, Debug)]
@@ -227,7 +198,7 @@ impl Timing {
         let mut text = Line::default();
         // Writing to a `Line` cannot fail.
         let _ = write!(text, "{what}, cdn-upstream-fbl;dur={waited}");
-        let Ok(value) = HeaderValue::from_bytes(&text.0) else {
+        let Ok(value) = HeaderValue::from_bytes(text.as_bytes()) else {
             return;
         };
         if what == "cdn-cache-miss" {
@@ -281,8 +252,8 @@ pub fn tell_key(headers: &mut HeaderMap, key: Key) {
 /// A number as a field value, with one allocation.
 fn number(number: u32) -> HeaderValue {
     let mut text = Line::default();
-    text.number(number.into());
-    HeaderValue::from_bytes(&text.0).unwrap_or_else(|_| HeaderValue::from_static("0"))
+    text.push_number(number.into());
+    HeaderValue::from_bytes(text.as_bytes()).unwrap_or_else(|_| HeaderValue::from_static("0"))
 }
 
 /// The fields of an origin's response that go on: end-to-end ones, with ours in `Via`.

@@ -5,15 +5,15 @@
 //! (RFC 9110 §5.3).
 
 use http::StatusCode;
-use smallvec::SmallVec;
 
 use super::{
-    deliver::{CacheStatus, Line, Outcome},
+    deliver::{CacheStatus, Outcome},
     reuse::Standing,
 };
+use crate::fields::text::Text;
 
 /// A head, on the stack as long as it is an ordinary one.
-pub type Lines = SmallVec<[u8; LINES_BYTES]>;
+pub type Lines = Text<LINES_BYTES>;
 
 /// Room on the stack, in bytes: twenty fields.
 const LINES_BYTES: usize = 1024;
@@ -42,31 +42,28 @@ pub fn hit(
         return false;
     };
     if status == StatusCode::OK {
-        out.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
+        out.push(b"HTTP/1.1 200 OK\r\n");
     } else {
         for part in ["HTTP/1.1 ", status.as_str(), " ", reason, "\r\n"] {
-            out.extend_from_slice(part.as_bytes());
+            out.push(part.as_bytes());
         }
     }
-    out.extend_from_slice(stored);
-    let mut line = Line::default();
+    out.push(stored);
     if let Length::Unsaid(bytes) = length {
-        out.extend_from_slice(b"content-length: ");
-        line.number(bytes);
-        out.extend_from_slice(line.as_bytes());
-        out.extend_from_slice(b"\r\n");
-        line = Line::default();
+        out.push(b"content-length: ");
+        out.push_number(bytes);
+        out.push(b"\r\n");
     }
-    out.extend_from_slice(b"age: ");
-    line.number(standing.age.into());
-    out.extend_from_slice(line.as_bytes());
-    out.extend_from_slice(b"\r\ncache-status: ");
-    out.extend_from_slice(CacheStatus::hit(standing).line().as_bytes());
-    out.extend_from_slice(b"\r\nx-cache: ");
-    out.extend_from_slice(Outcome::Hit.with_status(status).x_cache().as_bytes());
-    out.extend_from_slice(b"\r\nx-request-id: ");
-    out.extend_from_slice(request_id);
-    out.extend_from_slice(b"\r\n\r\n");
+    out.push(b"age: ");
+    out.push_number(standing.age.into());
+    out.push(b"\r\ncache-status: ");
+    // Writing to a text cannot fail.
+    let _ = CacheStatus::hit(standing).write(out);
+    out.push(b"\r\nx-cache: ");
+    out.push(Outcome::Hit.with_status(status).x_cache().as_bytes());
+    out.push(b"\r\nx-request-id: ");
+    out.push(request_id);
+    out.push(b"\r\n\r\n");
     true
 }
 
@@ -115,13 +112,13 @@ mod tests {
             let theirs = if theirs { "cache-status: theirs; hit\r\n" } else { "" };
             let stored = format!("content-length: 5\r\nx-tag: {tag}\r\n{theirs}");
             let standing = Standing { age, ttl };
-            let mut out = Lines::new();
+            let mut out = Lines::default();
             if !hit(status, stored.as_bytes(), Length::Stored, standing, b"id", &mut out) {
                 let bare = [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&status);
                 prop_assert!(bare || status.canonical_reason().is_none());
                 return Ok(());
             }
-            let text = String::from_utf8(out.to_vec()).unwrap();
+            let text = String::from_utf8(out.as_bytes().to_vec()).unwrap();
             let (line, rest) = text.split_once("\r\n").unwrap();
             prop_assert_eq!(line, format!("HTTP/1.1 {status}"));
             let mut reported = map(&stored);
@@ -141,7 +138,7 @@ mod tests {
     #[test]
     fn a_length_that_is_not_stored_is_said() {
         let standing = Standing { age: 1, ttl: 2 };
-        let mut out = Lines::new();
+        let mut out = Lines::default();
         assert!(hit(
             StatusCode::OK,
             b"",
@@ -150,7 +147,7 @@ mod tests {
             b"id",
             &mut out
         ));
-        let text = String::from_utf8(out.to_vec()).unwrap();
+        let text = String::from_utf8(out.as_bytes().to_vec()).unwrap();
         assert!(
             text.starts_with("HTTP/1.1 200 OK\r\ncontent-length: 1024\r\nage: 1\r\n"),
             "{text}"

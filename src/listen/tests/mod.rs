@@ -33,7 +33,10 @@ use http_body_util::{BodyExt, Empty, Full, combinators::UnsyncBoxBody};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, DuplexStream, copy_bidirectional, duplex, split},
+    io::{
+        AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, copy_bidirectional,
+        duplex, split,
+    },
     sync::{Notify, watch},
     time::{Instant, sleep},
 };
@@ -98,6 +101,15 @@ impl House {
 
     fn connect_as(&self, expected: Expected, pipe: usize) -> DuplexStream {
         let (viewers, ours) = duplex(pipe);
+        tokio::spawn(self.serve(ours, expected));
+        viewers
+    }
+
+    /// Serves a new connection.
+    fn serve<I>(&self, ours: I, expected: Expected) -> impl Future<Output = ()> + Send + use<I>
+    where
+        I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
         let viewer = Viewer {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 50_000)),
             scheme: Scheme::Http,
@@ -105,14 +117,7 @@ impl House {
             interims: None,
         };
         let place = self.roll.admit();
-        tokio::spawn(connection(
-            ours,
-            expected,
-            viewer,
-            self.clinic.clone(),
-            place,
-        ));
-        viewers
+        connection(ours, expected, viewer, self.clinic.clone(), place)
     }
 
     /// Waits until nobody is connected; how long that took.
@@ -179,7 +184,7 @@ impl Respond for Clinic {
         }
         let body = at_hand(path);
         let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
-        out.extend_from_slice(head.as_bytes());
+        out.push(head.as_bytes());
         Some(body)
     }
 
