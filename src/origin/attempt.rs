@@ -254,7 +254,10 @@ impl Interim {
         }
         // "HTTP/2 removes support for the 101 (Switching Protocols) informational status
         // code" (RFC 9113 §8.6); over HTTP/1.1 it is a final one, and not seen here.
-        let ours = matches!(status, StatusCode::CONTINUE | StatusCode::SWITCHING_PROTOCOLS);
+        let ours = matches!(
+            status,
+            StatusCode::CONTINUE | StatusCode::SWITCHING_PROTOCOLS
+        );
         if let (Some(OnInterim(pass)), false) = (&self.pass, ours) {
             pass(status, headers);
         }

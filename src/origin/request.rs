@@ -233,7 +233,9 @@ mod tests {
         let mut request = request("GET", "https://api.example.com/", &fields);
         for_http2(&mut request, Protocol::Https).unwrap();
         assert!(request.headers().is_empty(), "{:?}", request.headers());
-        request.headers_mut().insert(TE, HeaderValue::from_static("trailers"));
+        request
+            .headers_mut()
+            .insert(TE, HeaderValue::from_static("trailers"));
         for_http2(&mut request, Protocol::Https).unwrap();
         assert_eq!(request.headers()[TE], "trailers");
     }

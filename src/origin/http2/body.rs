@@ -39,7 +39,9 @@ impl Body {
     ) -> Self {
         // The library has refused two lengths that differ, and one that is no number, and
         // will not let the DATA differ from it (RFC 9113 §8.1.1).
-        let length = head.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+        let length = head
+            .get(CONTENT_LENGTH)
+            .and_then(|length| length.to_str().ok());
         Self {
             announced: length.and_then(|length| length.parse().ok()),
             stream,

@@ -35,11 +35,7 @@ const PING_TIMEOUT: Duration = Duration::from_secs(10);
 const READ_MAX: usize = 64 << 10;
 
 /// Runs `connection` until it ends, is lost, or nobody is left who uses it.
-pub(super) async fn run(
-    mut connection: Connection<Wire, Bytes>,
-    life: Arc<Life>,
-    clock: Clock,
-) {
+pub(super) async fn run(mut connection: Connection<Wire, Bytes>, life: Arc<Life>, clock: Clock) {
     let mut watch = Watch::new(connection.ping_pong(), life, clock);
     std::future::poll_fn(|cx| {
         // Whoever awaits a response or a body is told of the error.
@@ -221,5 +217,66 @@ impl AsyncWrite for Wire {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use tokio::io::repeat;
+
+    use super::*;
+
+    /// An origin that never stops talking.
+    struct Endless;
+
+    impl AsyncRead for Endless {
+        fn poll_read(
+            self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            buffer: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            Pin::new(&mut repeat(0)).poll_read(cx, buffer)
+        }
+    }
+
+    impl AsyncWrite for Endless {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[test]
+    fn an_origin_that_never_stops_talking_is_read_in_portions() {
+        let life = Arc::new(Life::new(Clock::System.instant()));
+        let mut wire = Wire::new(Box::new(Endless), Arc::clone(&life));
+        let mut bytes = [0; 16 << 10];
+        for _ in 0..3 {
+            let mut read = 0;
+            loop {
+                let mut buffer = ReadBuf::new(&mut bytes);
+                let mut cx = Context::from_waker(Waker::noop());
+                match Pin::new(&mut wire).poll_read(&mut cx, &mut buffer) {
+                    Poll::Ready(done) => done.unwrap(),
+                    Poll::Pending => break,
+                }
+                read += buffer.filled().len();
+            }
+            assert_eq!(read, READ_MAX);
+            assert!(life.heard.swap(false, Ordering::Relaxed));
+        }
     }
 }
