@@ -52,10 +52,10 @@ impl Cause {
 
     /// Whether the origin says that it did not look at the request.
     ///
-    /// Of one stream: "the stream is being closed prior to any processing having occurred"
-    /// (RFC 9113 §8.7, REFUSED_STREAM). Of all that a GOAWAY leaves out, and the library ends
-    /// no others with it: "the sender of the GOAWAY frame […] will not process frames […] on
-    /// streams with identifiers higher than the included last stream identifier" (§6.8).
+    /// REFUSED_STREAM says that "the stream is being closed prior to any processing having
+    /// occurred". "The GOAWAY frame indicates the highest stream number that might have been
+    /// processed. Requests on streams with higher numbers are therefore guaranteed to be safe
+    /// to retry." (RFC 9113 §8.7) The library ends no others with one.
     pub(super) fn unprocessed(&self) -> bool {
         match self {
             Self::Http2(error) => {

@@ -50,8 +50,8 @@ impl Stream {
 
     /// Returns when what comes next is the final head, or none at all.
     ///
-    /// "A HEADERS frame without the END_STREAM flag set that carries an informational status
-    /// code" precedes it any number of times (RFC 9113 §8.1).
+    /// "a server MAY send any number of interim responses before the HEADERS frame containing
+    /// a final response" (RFC 9113 §8.1); `interim` knows how many are too many.
     async fn interims(
         &self,
         response: &mut ResponseFuture,

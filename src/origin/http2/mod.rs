@@ -4,7 +4,7 @@
 //! responses unseen. What hyper did besides is done here: `drive` runs the connection and
 //! asks a silent one for life, `exchange` sends a request and waits for the final head,
 //! `upload` sends its body within what the origin's windows allow, `body` reads the
-//! response's.
+//! response's, and `wire` bounds what is read before anybody looks.
 //!
 //! A connection lives until its last user lets go of it, or the origin does.
 
@@ -30,10 +30,11 @@ mod body;
 mod drive;
 mod exchange;
 mod upload;
+mod wire;
 
 pub(super) use self::body::Body;
 
-use self::drive::Wire;
+use self::wire::Wire;
 
 /// How many streams one HTTP/2 connection carries, less where the origin says so. Above
 /// it another one is opened: a lost packet stops all streams of a connection.
