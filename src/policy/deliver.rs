@@ -112,11 +112,16 @@ impl CacheStatus {
 
     /// The field's value.
     pub fn value(&self) -> HeaderValue {
+        HeaderValue::from_bytes(&self.line().0)
+            .unwrap_or_else(|_| HeaderValue::from_static(forwarded::PSEUDONYM))
+    }
+
+    /// The same, as text.
+    pub(super) fn line(&self) -> Line {
         let mut text = Line::default();
         // Writing to a `Line` cannot fail.
         let _ = self.write(&mut text);
-        HeaderValue::from_bytes(&text.0)
-            .unwrap_or_else(|_| HeaderValue::from_static(forwarded::PSEUDONYM))
+        text
     }
 
     fn write(&self, out: &mut Line) -> std::fmt::Result {
@@ -149,11 +154,15 @@ impl CacheStatus {
 
 /// A field value built on the stack.
 #[derive(Default)]
-struct Line(SmallVec<[u8; 128]>);
+pub(super) struct Line(SmallVec<[u8; 128]>);
 
 impl Line {
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// Writes `number` in decimal; a third of what formatting it takes.
-    fn number(&mut self, mut number: u64) {
+    pub(super) fn number(&mut self, mut number: u64) {
         let mut digits = [0; 20];
         let mut start = digits.len();
         loop {
@@ -333,6 +342,8 @@ pub fn as_stored(
         stored.remove(name);
     }
     stored.remove(header::AGE);
+    // Each answer has one of its own.
+    stored.remove(X_REQUEST_ID);
     // Trailers are not stored (RFC 9110 §6.5.1).
     stored.remove(header::TRAILER);
     tags::strip(&mut stored);
@@ -367,12 +378,12 @@ pub fn in_not_modified(name: &HeaderName) -> bool {
 const REQUEST_ID_BYTES_MAX: usize = 128;
 
 /// The viewer's own request id, where it is one that logs can hold.
-pub fn request_id(headers: &HeaderMap) -> Option<HeaderValue> {
+pub fn request_id(headers: &HeaderMap) -> Option<&HeaderValue> {
     let id = headers.get(X_REQUEST_ID)?;
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:/+=@".contains(byte);
     let bytes = id.as_bytes();
     let sound = !bytes.is_empty() && bytes.len() <= REQUEST_ID_BYTES_MAX && bytes.iter().all(plain);
-    sound.then(|| id.clone())
+    sound.then_some(id)
 }
 
 #[cfg(test)]
