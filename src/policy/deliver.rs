@@ -10,7 +10,7 @@ use super::{
     Key, Rules, WhyNot, control::Control, recode::Recodable, represent, reuse::Standing, storable,
 };
 use crate::{
-    fields::{date, forwarded, hop, tags},
+    fields::{date, forwarded, hop, line::Line, tags},
     time::Timestamp,
 };
 
@@ -113,65 +113,38 @@ impl CacheStatus {
     /// The field's value.
     pub fn value(&self) -> HeaderValue {
         let mut text = Line::default();
-        // Writing to a `Line` cannot fail.
-        let _ = self.write(&mut text);
-        HeaderValue::from_bytes(&text.0)
-            .unwrap_or_else(|_| HeaderValue::from_static(forwarded::PSEUDONYM))
+        self.write(&mut text);
+        text.value()
+            .unwrap_or_else(|| HeaderValue::from_static(forwarded::PSEUDONYM))
     }
 
-    fn write(&self, out: &mut Line) -> std::fmt::Result {
-        out.write_str(forwarded::PSEUDONYM)?;
+    fn write(&self, out: &mut Line) {
+        out.push(forwarded::PSEUDONYM.as_bytes());
         if self.hit {
-            out.write_str("; hit")?;
+            out.push(b"; hit");
         }
         if let Some(fwd) = self.fwd {
-            write!(out, "; fwd={fwd}")?;
+            out.push(b"; fwd=");
+            out.push(fwd.as_bytes());
         }
         if let Some(status) = self.fwd_status {
-            write!(out, "; fwd-status={}", status.as_str())?;
+            out.push(b"; fwd-status=");
+            out.push(status.as_str().as_bytes());
         }
         if self.stored {
-            out.write_str("; stored")?;
+            out.push(b"; stored");
         }
         if self.collapsed {
-            out.write_str("; collapsed")?;
+            out.push(b"; collapsed");
         }
         if let Some(ttl) = self.ttl {
-            out.write_str(if ttl < 0 { "; ttl=-" } else { "; ttl=" })?;
+            out.push(if ttl < 0 { b"; ttl=-" } else { b"; ttl=" });
             out.number(ttl.unsigned_abs());
         }
         if let Some(detail) = self.detail {
-            write!(out, "; detail={detail}")?;
+            out.push(b"; detail=");
+            out.push(detail.as_bytes());
         }
-        Ok(())
-    }
-}
-
-/// A field value built on the stack.
-#[derive(Default)]
-struct Line(SmallVec<[u8; 128]>);
-
-impl Line {
-    /// Writes `number` in decimal; a third of what formatting it takes.
-    fn number(&mut self, mut number: u64) {
-        let mut digits = [0; 20];
-        let mut start = digits.len();
-        loop {
-            start -= 1;
-            digits[start] = b'0' + (number % 10) as u8;
-            number /= 10;
-            if number == 0 {
-                break;
-            }
-        }
-        self.0.extend_from_slice(&digits[start..]);
-    }
-}
-
-impl std::fmt::Write for Line {
-    fn write_str(&mut self, text: &str) -> std::fmt::Result {
-        self.0.extend_from_slice(text.as_bytes());
-        Ok(())
     }
 }
 
@@ -218,7 +191,7 @@ impl Timing {
         let mut text = Line::default();
         // Writing to a `Line` cannot fail.
         let _ = write!(text, "{what}, cdn-upstream-fbl;dur={waited}");
-        let Ok(value) = HeaderValue::from_bytes(&text.0) else {
+        let Some(value) = text.value() else {
             return;
         };
         if what == "cdn-cache-miss" {
@@ -269,7 +242,8 @@ pub fn tell_key(headers: &mut HeaderMap, key: Key) {
 fn number(number: u32) -> HeaderValue {
     let mut text = Line::default();
     text.number(number.into());
-    HeaderValue::from_bytes(&text.0).unwrap_or_else(|_| HeaderValue::from_static("0"))
+    text.value()
+        .unwrap_or_else(|| HeaderValue::from_static("0"))
 }
 
 /// The fields of an origin's response that go on: end-to-end ones, with ours in `Via`.
