@@ -251,9 +251,11 @@ fn number(number: u32) -> HeaderValue {
 /// `Trailer` goes on too: it announces the trailer section of a message, which is not
 /// among the fields that "need to be removed" (RFC 9110 §7.6.1).
 pub fn end_to_end(mut headers: HeaderMap, version: http::Version) -> HeaderMap {
-    let trailer = headers.get(header::TRAILER).cloned();
-    hop::strip(&mut headers, &[]);
-    headers.extend(trailer.map(|trailer| (header::TRAILER, trailer)));
+    if headers.keys().any(hop::is_hop_by_hop) {
+        let trailer = headers.get(header::TRAILER).cloned();
+        hop::strip(&mut headers, &[]);
+        headers.extend(trailer.map(|trailer| (header::TRAILER, trailer)));
+    }
     headers.remove(X_CACHE);
     let via = forwarded::via(headers.get_all(header::VIA), version);
     headers.insert(header::VIA, via);
