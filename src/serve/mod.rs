@@ -13,12 +13,13 @@ use std::{
     net::SocketAddr,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use arc_swap::ArcSwap;
 use http::{HeaderValue, Request, Response};
 use hyper::{body::Incoming, upgrade::OnUpgrade};
+use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
 use finish::Finish;
@@ -391,10 +392,9 @@ impl Responding {
         wait: Wait,
         answer: impl Future<Output = Response<ReplyBody>> + Send + 'static,
     ) -> Self {
-        Self::Later(Box::pin(async move {
-            let answer = answer.await;
-            wait.over();
-            answer
+        Self::Later(Box::pin(Timed {
+            answer,
+            wait: Some(wait),
         }))
     }
 
@@ -406,6 +406,29 @@ impl Responding {
                 Self::Later(Box::pin(async move { finish.finish(answer.await) }))
             }
         }
+    }
+}
+
+pin_project! {
+    /// An answer whose wait is counted when it is there. An `async` block would hold the
+    /// answer twice.
+    struct Timed<F> {
+        #[pin]
+        answer: F,
+        wait: Option<Wait>,
+    }
+}
+
+impl<F: Future> Future for Timed<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let answer = ready!(this.answer.poll(cx));
+        if let Some(wait) = this.wait.take() {
+            wait.over();
+        }
+        Poll::Ready(answer)
     }
 }
 
