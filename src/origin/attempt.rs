@@ -57,17 +57,29 @@ struct Exchange<'a> {
     permit: Option<OwnedSemaphorePermit>,
 }
 
-/// An attempt that failed, and the request if it is still whole.
+/// An attempt that failed, and what is left of the request.
 struct Broken {
     failed: Failed,
-    request: Option<Request<Sent>>,
+    left: Left,
 }
 
-/// Sends `request` until a head arrives or the plan gives up.
+/// What is left of a request after an attempt that failed.
+enum Left {
+    /// All of it.
+    Whole(Box<Request<Sent>>),
+    /// Nothing, but it had no body and can be made once more.
+    Again,
+    /// Nothing.
+    Nothing,
+}
+
+/// Sends `request`, which `again` makes once more if it has no body, until a head arrives or
+/// the plan gives up.
 pub(super) async fn run(
     pool: &Arc<Pool>,
     origin: &Arc<Origin>,
     mut request: Request<Sent>,
+    again: impl Fn() -> Option<Request<Sent>>,
 ) -> Result<Fetched, FetchError> {
     if request.method() == Method::CONNECT {
         let cause = Cause::Seen("CONNECT asks for a tunnel, not for a response");
@@ -95,16 +107,18 @@ pub(super) async fn run(
     let mut attempts_made = 0;
     loop {
         attempts_made += 1;
-        let Broken {
-            failed,
-            request: left,
-        } = match exchange.attempt(request).await {
+        let Broken { failed, left } = match exchange.attempt(request).await {
             Ok(fetched) => return Ok(fetched),
             Err(broken) => *broken,
         };
-        match (failover::next(&plan, attempts_made, &failed.failure), left) {
-            (Next::Retry, Some(again)) => request = again,
-            (Next::Retry, None) | (Next::GiveUp, _) => return Err(failed.of(origin)),
+        let left = match (failover::next(&plan, attempts_made, &failed.failure), left) {
+            (Next::Retry, Left::Whole(left)) => Some(*left),
+            (Next::Retry, Left::Again) => again(),
+            (Next::Retry, Left::Nothing) | (Next::GiveUp, _) => None,
+        };
+        match left {
+            Some(left) => request = left,
+            None => return Err(failed.of(origin)),
         }
         let kept_failed = matches!(failed.failure.phase, Phase::Send | Phase::Head);
         if exchange.choice == Choice::Any && kept_failed {
@@ -121,12 +135,12 @@ impl Exchange<'_> {
             Err(failed) => {
                 return Err(Box::new(Broken {
                     failed,
-                    request: Some(request),
+                    left: Left::Whole(Box::new(request)),
                 }));
             }
         };
         shape(&mut request, &lent, self.origin).map_err(Broken::beyond_repeat)?;
-        let spare = (lent.kept() && self.plan.replayable).then(|| copied(&request));
+        let again = lent.kept() && self.plan.replayable;
         let upload = request.body_mut().watched(clock);
         let interim = Interim::watched(&mut request, &lent);
         let method = request.method().clone();
@@ -148,7 +162,7 @@ impl Exchange<'_> {
         };
         let response = match answered.map_err(Broken::beyond_repeat)? {
             Ok(response) => response,
-            Err(error) => return Err(unanswered(error, lent.kept(), spare, upload_ref)),
+            Err(error) => return Err(unanswered(error, lent.kept(), again, upload_ref)),
         };
         self.fetched(response, &method, lent, upload, timings)
             .map_err(Broken::beyond_repeat)
@@ -209,7 +223,7 @@ impl Broken {
     fn beyond_repeat(failed: Failed) -> Box<Self> {
         Box::new(Self {
             failed,
-            request: None,
+            left: Left::Nothing,
         })
     }
 }
@@ -288,23 +302,12 @@ fn shape(request: &mut Request<Sent>, lent: &Lent, origin: &Origin) -> Result<()
     }
 }
 
-/// The same request once more; only for one without a body. It costs a copy of the fields
-/// whether it is needed or not, since the connection keeps what it was given.
-fn copied(request: &Request<Sent>) -> Request<Sent> {
-    let mut copy = Request::new(Sent::empty());
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.version_mut() = request.version();
-    *copy.headers_mut() = request.headers().clone();
-    *copy.extensions_mut() = request.extensions().clone();
-    copy
-}
-
-/// Why there was no response, and whether the request may be sent again.
+/// Why there was no response, and whether the request may be sent again; `again` is whether
+/// it can be made once more.
 fn unanswered(
     mut error: TrySendError<Request<Sent>>,
     kept: bool,
-    spare: Option<Request<Sent>>,
+    again: bool,
     upload: Option<&Upload>,
 ) -> Box<Broken> {
     let unsent = error.take_message();
@@ -315,11 +318,7 @@ fn unanswered(
     } else if upload == Some(State::Broken) {
         (Blame::Viewer, Phase::Send, Retry::No)
     } else if refused(&error) {
-        let retry = if spare.is_some() {
-            Retry::Unsent
-        } else {
-            Retry::No
-        };
+        let retry = if again { Retry::Unsent } else { Retry::No };
         (Blame::Origin, Phase::Send, retry)
     } else if broke_protocol(&error) {
         (Blame::Origin, Phase::Head, Retry::No)
@@ -335,8 +334,10 @@ fn unanswered(
         )
     };
     let failed = Failed::new(blame, phase, error).with_retry(retry);
-    Box::new(Broken {
-        failed,
-        request: unsent.or(spare),
-    })
+    let left = match unsent {
+        Some(unsent) => Left::Whole(Box::new(unsent)),
+        None if again => Left::Again,
+        None => Left::Nothing,
+    };
+    Box::new(Broken { failed, left })
 }

@@ -121,6 +121,9 @@ impl Origins {
     /// `Connection: upgrade` with `Upgrade` asks for an HTTP/1.1 connection of its own.
     /// `Content-Length` and `Transfer-Encoding` are set here, from the body.
     ///
+    /// A request without a body may be sent again after it is gone; then `again` makes it once
+    /// more, or cannot. That is rare, and cheaper than a copy of every one.
+    ///
     /// Takes at most `connect_timeout` per attempt at connecting, of which there are at
     /// most `connect_attempts`, and then `response_timeout` from the end of the request's
     /// body (or from its last progress). Dropping the future cancels the attempt: over
@@ -133,9 +136,10 @@ impl Origins {
         &self,
         origin: &Arc<Origin>,
         request: Request<Sent>,
+        again: impl Fn() -> Option<Request<Sent>>,
     ) -> Result<Fetched, FetchError> {
         let pool = self.pool(origin);
-        attempt::run(&pool, origin, request).await
+        attempt::run(&pool, origin, request, again).await
     }
 
     /// Closes the kept connections of origins that `keep` does not hold (after a reload).
