@@ -8,7 +8,7 @@
 //! viewer that stood still.
 
 use std::{
-    future::Future,
+    future::{Future, poll_fn},
     pin::pin,
     sync::{
         Arc,
@@ -21,7 +21,7 @@ use http::{Method, Request, Response, StatusCode};
 use hyper::{body::Incoming, client::conn::TrySendError};
 use tokio::{
     sync::{Notify, OwnedSemaphorePermit},
-    time::{Instant, sleep_until},
+    time::Instant,
 };
 
 use crate::{
@@ -30,6 +30,7 @@ use crate::{
         connection::{Lent, broke_protocol, refused},
         error::{Cause, Failed},
         head::{framing_http1, framing_http2, invalid, misframed},
+        patience::Patience,
         pool::{Choice, Pool},
         received::{Held, Received},
         request::{asks_upgrade, for_http1, for_http2},
@@ -148,14 +149,16 @@ impl Exchange<'_> {
         let started = clock.instant();
         let allowed = self.origin.response_timeout;
         let upload_ref = upload.as_deref();
+        let mut patience = lent.patience();
         let answered = awaited(
             lent.send(request),
             upload_ref,
             interim.as_deref(),
-            started,
-            allowed,
+            &mut patience,
+            (started, allowed),
         )
         .await;
+        lent.keep_patience(patience);
         let timings = Timings {
             connect,
             first_byte: clock.instant() - started,
@@ -270,8 +273,8 @@ async fn awaited(
     response: impl Future<Output = Answered>,
     upload: Option<&Upload>,
     interim: Option<&Interim>,
-    started: Instant,
-    allowed: Duration,
+    patience: &mut Patience,
+    (started, allowed): (Instant, Duration),
 ) -> Result<Answered, Failed> {
     let mut response = pin!(response);
     let mut deadline = started + allowed;
@@ -280,7 +283,7 @@ async fn awaited(
             biased;
             answered = &mut response => return Ok(answered),
             () = Interim::flooded(interim) => return Err(invalid("too many interim responses")),
-            () = sleep_until(deadline) => {}
+            () = poll_fn(|cx| patience.poll_until(cx, deadline)) => {}
         }
         let (state, last) = upload.map_or((State::Ended, started), Upload::state);
         if last + allowed <= deadline {

@@ -29,6 +29,7 @@ use crate::{
     origin::{
         dial::Io,
         heads::{Awaited, Strict},
+        patience::Patience,
         sent::Sent,
     },
     time::Clock,
@@ -79,6 +80,21 @@ impl Lent {
         }
     }
 
+    /// What to wait with for a response; given back, it costs the next exchange less.
+    pub(super) fn patience(&mut self) -> Patience {
+        match self {
+            Self::Own(own) => std::mem::take(&mut own.patience),
+            Self::Stream(_) => Patience::default(),
+        }
+    }
+
+    /// Takes back what was waited with.
+    pub(super) fn keep_patience(&mut self, patience: Patience) {
+        if let Self::Own(own) = self {
+            own.patience = patience;
+        }
+    }
+
     /// Sends; the request comes back within the error when none of it was written.
     pub(super) async fn send(
         &mut self,
@@ -98,6 +114,7 @@ impl Lent {
 pub(super) struct Own {
     sender: http1::SendRequest<Sent>,
     awaited: Awaited,
+    patience: Patience,
     driver: Driver,
     kept: bool,
     /// Made for an upgrade, and never kept.
@@ -126,6 +143,7 @@ impl Own {
         Ok(Self {
             sender,
             awaited,
+            patience: Patience::default(),
             driver,
             kept: false,
             private,

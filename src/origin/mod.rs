@@ -30,6 +30,7 @@ mod dial;
 mod error;
 mod head;
 mod heads;
+mod patience;
 mod pool;
 mod received;
 mod request;
