@@ -77,9 +77,9 @@ enum Left {
 /// Sends `request`, which `again` makes once more if it has no body, until a head arrives or
 /// the plan gives up.
 pub(super) async fn run(
-    pool: &Arc<Pool>,
+    pool: Arc<Pool>,
     origin: &Arc<Origin>,
-    mut request: Request<Sent>,
+    mut request: Box<Request<Sent>>,
     again: impl Fn() -> Option<Request<Sent>>,
 ) -> Result<Fetched, FetchError> {
     if request.method() == Method::CONNECT {
@@ -98,7 +98,7 @@ pub(super) async fn run(
         Choice::Any
     };
     let mut exchange = Exchange {
-        pool,
+        pool: &pool,
         origin,
         plan,
         upgrade,
@@ -113,8 +113,8 @@ pub(super) async fn run(
             Err(broken) => *broken,
         };
         let left = match (failover::next(&plan, attempts_made, &failed.failure), left) {
-            (Next::Retry, Left::Whole(left)) => Some(*left),
-            (Next::Retry, Left::Again) => again(),
+            (Next::Retry, Left::Whole(left)) => Some(left),
+            (Next::Retry, Left::Again) => again().map(Box::new),
             (Next::Retry, Left::Nothing) | (Next::GiveUp, _) => None,
         };
         match left {
@@ -129,14 +129,14 @@ pub(super) async fn run(
 }
 
 impl Exchange<'_> {
-    async fn attempt(&mut self, mut request: Request<Sent>) -> Result<Fetched, Box<Broken>> {
+    async fn attempt(&mut self, mut request: Box<Request<Sent>>) -> Result<Fetched, Box<Broken>> {
         let clock = self.pool.clock();
         let (mut lent, connect) = match self.connected().await {
             Ok(connected) => connected,
             Err(failed) => {
                 return Err(Box::new(Broken {
                     failed,
-                    left: Left::Whole(Box::new(request)),
+                    left: Left::Whole(request),
                 }));
             }
         };

@@ -98,14 +98,14 @@ impl Lent {
     /// Sends; the request comes back within the error when none of it was written.
     pub(super) async fn send(
         &mut self,
-        request: Request<Sent>,
+        request: Box<Request<Sent>>,
     ) -> Result<Response<Incoming>, TrySendError<Request<Sent>>> {
         match self {
             Self::Own(own) => {
                 own.awaited.head();
-                own.sender.try_send_request(request).await
+                own.sender.try_send_request(*request).await
             }
-            Self::Stream(stream) => stream.on.sender.clone().try_send_request(request).await,
+            Self::Stream(stream) => stream.on.sender.clone().try_send_request(*request).await,
         }
     }
 }

@@ -16,6 +16,7 @@
 
 use std::{
     fmt,
+    future::Future,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -133,14 +134,17 @@ impl Origins {
     /// # Errors
     ///
     /// When `policy::failover` says to give up: the failure of the last attempt.
-    pub async fn send(
+    pub fn send<'a, A>(
         &self,
-        origin: &Arc<Origin>,
+        origin: &'a Arc<Origin>,
         request: Request<Sent>,
-        again: impl Fn() -> Option<Request<Sent>>,
-    ) -> Result<Fetched, FetchError> {
-        let pool = self.pool(origin);
-        attempt::run(&pool, origin, request, again).await
+        again: A,
+    ) -> impl Future<Output = Result<Fetched, FetchError>> + use<'a, A>
+    where
+        A: Fn() -> Option<Request<Sent>>,
+    {
+        // Boxed: every future that it passes through would have room for it.
+        attempt::run(self.pool(origin), origin, Box::new(request), again)
     }
 
     /// Closes the kept connections of origins that `keep` does not hold (after a reload).

@@ -289,7 +289,7 @@ fn answered(way: Way, body: Incoming, upgrade: Option<OnUpgrade>, now: Timestamp
         Intent::Cache(key) => key,
         Intent::Pass(why) => {
             let wait = way.wait();
-            return Responding::later(wait, pass::pass(way, body, upgrade, why));
+            return Responding::later(wait, pass::pass(Box::new(way), body, upgrade, why));
         }
         Intent::Redirect(status) => return synth::redirected(&way, status).into(),
         Intent::Preflight => return synth::preflight(&way).into(),

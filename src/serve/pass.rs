@@ -35,8 +35,10 @@ use crate::{
 };
 
 /// Passes a request that is not for the cache.
+///
+/// The way is boxed since a future that is given one by value has room for two.
 pub(super) async fn pass(
-    way: Way,
+    way: Box<Way>,
     body: Incoming,
     upgrade: Option<OnUpgrade>,
     why: WhyPass,
