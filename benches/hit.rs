@@ -37,7 +37,7 @@ use std::{
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use criterion::{BenchmarkGroup, Criterion, Throughput, measurement::WallTime};
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, request::Parts};
 use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
@@ -51,7 +51,7 @@ use warmfront::{
     listen::{self, Expected, Respond, Roll},
     observe::Events,
     origin::{Dial, Dialling, Io, Origins},
-    policy::Scheme,
+    policy::{Scheme, lines::Lines},
     serve::{Edge, Limits, Recoder, Refreshes, RequestIds, Searches, Site, Viewer},
     store::Store,
     time::Clock,
@@ -342,6 +342,10 @@ impl Constant {
 
 impl Respond for Constant {
     type Body = Full<Bytes>;
+
+    fn at_hand(&self, _: Parts, _: &Viewer, _: &mut Lines) -> Option<Bytes> {
+        None
+    }
 
     async fn respond(self, _: Request<Incoming>, _: Viewer) -> Response<Full<Bytes>> {
         self.answer()

@@ -6,6 +6,9 @@
 //! a find goes from the newest variant to the one that matches, so the last of 64,
 //! and none of 64, are what a stranger can make it cost at most.
 //!
+//! `head` is what those pay who want a stored head's fields one by one: HTTP/2, and
+//! what becomes a 304 or a part. HTTP/1 can be sent its lines as they are.
+//!
 //! `keep` is a part of every miss, not of any hit. In a full store it copies head
 //! and body, and pays for the evictions that make room. Whether the new object
 //! stays is moka's choice, which costs the same either way.
@@ -45,6 +48,7 @@ fn main() {
     let bench = Bench::new();
     bench.find(&mut criterion);
     bench.variants(&mut criterion);
+    bench.head_of(&mut criterion);
     bench.keep(&mut criterion);
     criterion.final_summary();
 }
@@ -121,6 +125,22 @@ impl Bench {
         bench("newest of 64", many, VARIANTS_MAX - 1, true);
         bench("oldest of 64", many, 0, true);
         bench("none of 64", many, VARIANTS_MAX, false);
+        group.finish();
+    }
+
+    fn head_of(&self, criterion: &mut Criterion) {
+        let store = Store::new(8 << 20, 1 << 20);
+        self.put(&store, key(1), &self.head(&self.ask, ""));
+        let Found::Object(object) = store.find(key(1), |_| true) else {
+            panic!("it was just kept")
+        };
+        let mut group = criterion.benchmark_group("head");
+        group.bench_function("as a map", |bencher| {
+            bencher.iter(|| black_box(&object.head).to_map());
+        });
+        group.bench_function("one field", |bencher| {
+            bencher.iter(|| black_box(&object.head).get(&http::header::LAST_MODIFIED));
+        });
         group.finish();
     }
 

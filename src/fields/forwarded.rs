@@ -7,7 +7,7 @@ use std::{
 
 use http::{HeaderValue, Version};
 
-use super::line::Line;
+use super::text::Text;
 
 /// The name by which Via, Cache-Status and X-Cache know this edge.
 pub const PSEUDONYM: &str = "warmfront";
@@ -73,6 +73,9 @@ pub fn via<'a>(
     append(existing, |line| line.push(ours.as_bytes()))
 }
 
+/// A field value built on the stack.
+type Line = Text<128>;
+
 /// One line that lists the values and then what `last` adds; empty values are left out.
 fn append<'a>(
     existing: impl IntoIterator<Item = &'a HeaderValue>,
@@ -88,13 +91,13 @@ fn append<'a>(
     last(&mut line);
     // What field values are made of is a field value; if it ever were not, what
     // we know ourselves still goes out.
-    line.value()
-        .or_else(|| {
+    HeaderValue::from_bytes(line.as_bytes())
+        .or_else(|_| {
             let mut alone = Line::default();
             last(&mut alone);
-            alone.value()
+            HeaderValue::from_bytes(alone.as_bytes())
         })
-        .unwrap_or_else(|| HeaderValue::from_static(PSEUDONYM))
+        .unwrap_or_else(|_| HeaderValue::from_static(PSEUDONYM))
 }
 
 #[cfg(test)]

@@ -22,7 +22,6 @@ pub mod hop;
 pub mod host;
 pub mod iso8601;
 pub mod language;
-pub mod line;
 pub mod list;
 pub mod path;
 pub mod query;
@@ -31,6 +30,7 @@ pub mod search;
 pub mod structured;
 pub mod tags;
 pub mod targeted;
+pub mod text;
 
 use std::borrow::Cow;
 

@@ -10,7 +10,7 @@ use super::{
     Key, Rules, WhyNot, control::Control, recode::Recodable, represent, reuse::Standing, storable,
 };
 use crate::{
-    fields::{date, forwarded, hop, line::Line, tags},
+    fields::{date, forwarded, hop, tags, text::Text},
     time::Timestamp,
 };
 
@@ -112,41 +112,51 @@ impl CacheStatus {
 
     /// The field's value.
     pub fn value(&self) -> HeaderValue {
-        let mut text = Line::default();
-        self.write(&mut text);
-        text.value()
-            .unwrap_or_else(|| HeaderValue::from_static(forwarded::PSEUDONYM))
+        HeaderValue::from_bytes(self.line().as_bytes())
+            .unwrap_or_else(|_| HeaderValue::from_static(forwarded::PSEUDONYM))
     }
 
-    fn write(&self, out: &mut Line) {
-        out.push(forwarded::PSEUDONYM.as_bytes());
+    /// The same, as text.
+    pub(super) fn line(&self) -> Line {
+        let mut text = Line::default();
+        // Writing to a `Line` cannot fail.
+        let _ = self.write(&mut text);
+        text
+    }
+
+    pub(super) fn write<const N: usize>(&self, out: &mut Text<N>) -> std::fmt::Result {
+        out.write_str(forwarded::PSEUDONYM)?;
         if self.hit {
-            out.push(b"; hit");
+            out.write_str("; hit")?;
         }
         if let Some(fwd) = self.fwd {
-            out.push(b"; fwd=");
-            out.push(fwd.as_bytes());
+            out.write_str("; fwd=")?;
+            out.write_str(fwd)?;
         }
         if let Some(status) = self.fwd_status {
-            out.push(b"; fwd-status=");
-            out.push(status.as_str().as_bytes());
+            out.write_str("; fwd-status=")?;
+            out.write_str(status.as_str())?;
         }
         if self.stored {
-            out.push(b"; stored");
+            out.write_str("; stored")?;
         }
         if self.collapsed {
-            out.push(b"; collapsed");
+            out.write_str("; collapsed")?;
         }
         if let Some(ttl) = self.ttl {
-            out.push(if ttl < 0 { b"; ttl=-" } else { b"; ttl=" });
-            out.number(ttl.unsigned_abs());
+            out.write_str(if ttl < 0 { "; ttl=-" } else { "; ttl=" })?;
+            out.push_number(ttl.unsigned_abs());
         }
         if let Some(detail) = self.detail {
-            out.push(b"; detail=");
-            out.push(detail.as_bytes());
+            out.write_str("; detail=")?;
+            out.write_str(detail)?;
         }
+        Ok(())
     }
 }
+
+/// A field value built on the stack.
+pub(super) type Line = Text<128>;
 
 /// What one answer says about itself.
 #[derive(Clone, Debug)]
@@ -191,7 +201,7 @@ impl Timing {
         let mut text = Line::default();
         // Writing to a `Line` cannot fail.
         let _ = write!(text, "{what}, cdn-upstream-fbl;dur={waited}");
-        let Some(value) = text.value() else {
+        let Ok(value) = HeaderValue::from_bytes(text.as_bytes()) else {
             return;
         };
         if what == "cdn-cache-miss" {
@@ -214,7 +224,11 @@ impl Report {
         }
         headers.append(CACHE_STATUS, self.status.value());
         headers.insert(X_CACHE, HeaderValue::from_static(self.outcome.x_cache()));
-        headers.insert(X_REQUEST_ID, self.request_id);
+        // "an encoder might choose not to index values" (RFC 7541 §7.1.3): one that never comes
+        // again would only push others out of a viewer's table.
+        let mut request_id = self.request_id;
+        request_id.set_sensitive(true);
+        headers.insert(X_REQUEST_ID, request_id);
     }
 }
 
@@ -241,9 +255,8 @@ pub fn tell_key(headers: &mut HeaderMap, key: Key) {
 /// A number as a field value, with one allocation.
 fn number(number: u32) -> HeaderValue {
     let mut text = Line::default();
-    text.number(number.into());
-    text.value()
-        .unwrap_or_else(|| HeaderValue::from_static("0"))
+    text.push_number(number.into());
+    HeaderValue::from_bytes(text.as_bytes()).unwrap_or_else(|_| HeaderValue::from_static("0"))
 }
 
 /// The fields of an origin's response that go on: end-to-end ones, with ours in `Via`.
@@ -309,6 +322,8 @@ pub fn as_stored(
         stored.remove(name);
     }
     stored.remove(header::AGE);
+    // Each answer has one of its own.
+    stored.remove(X_REQUEST_ID);
     // Trailers are not stored (RFC 9110 §6.5.1).
     stored.remove(header::TRAILER);
     tags::strip(&mut stored);
@@ -343,12 +358,12 @@ pub fn in_not_modified(name: &HeaderName) -> bool {
 const REQUEST_ID_BYTES_MAX: usize = 128;
 
 /// The viewer's own request id, where it is one that logs can hold.
-pub fn request_id(headers: &HeaderMap) -> Option<HeaderValue> {
+pub fn request_id(headers: &HeaderMap) -> Option<&HeaderValue> {
     let id = headers.get(X_REQUEST_ID)?;
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:/+=@".contains(byte);
     let bytes = id.as_bytes();
     let sound = !bytes.is_empty() && bytes.len() <= REQUEST_ID_BYTES_MAX && bytes.iter().all(plain);
-    sound.then(|| id.clone())
+    sound.then_some(id)
 }
 
 #[cfg(test)]
