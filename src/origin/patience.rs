@@ -41,6 +41,7 @@ mod tests {
     use std::{future::poll_fn, time::Duration};
 
     use super::*;
+    use crate::time::Clock;
 
     #[tokio::test(start_paused = true)]
     async fn each_deadline_is_kept_to_whatever_came_before() {
@@ -48,22 +49,21 @@ mod tests {
         // Sooner, later, and after one that ran out unseen.
         for (seconds, idle) in [(30, 0), (10, 0), (20, 7), (5, 60), (40, 0)] {
             tokio::time::advance(Duration::from_secs(idle)).await;
-            let started = Instant::now();
-            let deadline = started + Duration::from_secs(seconds);
+            let deadline = Clock::System.instant() + Duration::from_secs(seconds);
             poll_fn(|cx| patience.poll_until(cx, deadline)).await;
-            assert_eq!(started.elapsed(), Duration::from_secs(seconds));
+            assert_eq!(Clock::System.instant(), deadline);
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_timer_left_running_ends_no_later_wait() {
         let mut patience = Patience::default();
-        let first = Instant::now() + Duration::from_secs(30);
+        let first = Clock::System.instant() + Duration::from_secs(30);
         let waits = poll_fn(|cx| Poll::Ready(patience.poll_until(cx, first).is_pending()));
         assert!(waits.await);
         tokio::time::advance(Duration::from_secs(29)).await;
-        let second = Instant::now() + Duration::from_secs(30);
+        let second = Clock::System.instant() + Duration::from_secs(30);
         poll_fn(|cx| patience.poll_until(cx, second)).await;
-        assert!(Instant::now() >= second);
+        assert!(Clock::System.instant() >= second);
     }
 }
