@@ -8,7 +8,7 @@
 //! viewer that stood still.
 
 use std::{
-    future::Future,
+    future::{Future, poll_fn},
     pin::pin,
     sync::{
         Arc,
@@ -20,7 +20,7 @@ use std::{
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use tokio::{
     sync::{Notify, OwnedSemaphorePermit},
-    time::{Instant, sleep_until},
+    time::Instant,
 };
 
 use crate::{
@@ -30,6 +30,7 @@ use crate::{
         error::{Cause, Failed},
         head::{framing_http1, framing_http2, invalid, misframed},
         incoming::Incoming,
+        patience::Patience,
         pool::{Choice, Pool},
         received::{Held, Received},
         request::{asks_upgrade, for_http1, for_http2},
@@ -57,17 +58,29 @@ struct Exchange<'a> {
     permit: Option<OwnedSemaphorePermit>,
 }
 
-/// An attempt that failed, and the request if it is still whole.
+/// An attempt that failed, and what is left of the request.
 struct Broken {
     failed: Failed,
-    request: Option<Request<Sent>>,
+    left: Left,
 }
 
-/// Sends `request` until a head arrives or the plan gives up.
+/// What is left of a request after an attempt that failed.
+enum Left {
+    /// All of it.
+    Whole(Box<Request<Sent>>),
+    /// Nothing, but it had no body and can be made once more.
+    Again,
+    /// Nothing.
+    Nothing,
+}
+
+/// Sends `request`, which `again` makes once more if it has no body, until a head arrives or
+/// the plan gives up.
 pub(super) async fn run(
-    pool: &Arc<Pool>,
+    pool: Arc<Pool>,
     origin: &Arc<Origin>,
-    mut request: Request<Sent>,
+    mut request: Box<Request<Sent>>,
+    again: impl Fn() -> Option<Request<Sent>>,
 ) -> Result<Fetched, FetchError> {
     if request.method() == Method::CONNECT {
         let cause = Cause::Seen("CONNECT asks for a tunnel, not for a response");
@@ -85,7 +98,7 @@ pub(super) async fn run(
         Choice::Any
     };
     let mut exchange = Exchange {
-        pool,
+        pool: &pool,
         origin,
         plan,
         upgrade,
@@ -95,16 +108,18 @@ pub(super) async fn run(
     let mut attempts_made = 0;
     loop {
         attempts_made += 1;
-        let Broken {
-            failed,
-            request: left,
-        } = match exchange.attempt(request).await {
+        let Broken { failed, left } = match exchange.attempt(request).await {
             Ok(fetched) => return Ok(fetched),
             Err(broken) => *broken,
         };
-        match (failover::next(&plan, attempts_made, &failed.failure), left) {
-            (Next::Retry, Some(again)) => request = again,
-            (Next::Retry, None) | (Next::GiveUp, _) => return Err(failed.of(origin)),
+        let left = match (failover::next(&plan, attempts_made, &failed.failure), left) {
+            (Next::Retry, Left::Whole(left)) => Some(left),
+            (Next::Retry, Left::Again) => again().map(Box::new),
+            (Next::Retry, Left::Nothing) | (Next::GiveUp, _) => None,
+        };
+        match left {
+            Some(left) => request = left,
+            None => return Err(failed.of(origin)),
         }
         let kept_failed = matches!(failed.failure.phase, Phase::Send | Phase::Head);
         if exchange.choice == Choice::Any && kept_failed {
@@ -114,19 +129,19 @@ pub(super) async fn run(
 }
 
 impl Exchange<'_> {
-    async fn attempt(&mut self, mut request: Request<Sent>) -> Result<Fetched, Box<Broken>> {
+    async fn attempt(&mut self, mut request: Box<Request<Sent>>) -> Result<Fetched, Box<Broken>> {
         let clock = self.pool.clock();
         let (mut lent, connect) = match self.connected().await {
             Ok(connected) => connected,
             Err(failed) => {
                 return Err(Box::new(Broken {
                     failed,
-                    request: Some(request),
+                    left: Left::Whole(request),
                 }));
             }
         };
         shape(&mut request, &lent, self.origin).map_err(Broken::beyond_repeat)?;
-        let spare = (lent.kept() && self.plan.replayable).then(|| copied(&request));
+        let again = lent.kept() && self.plan.replayable;
         let upload = request.body_mut().watched(clock);
         let interim = Interim::watched(&mut request, &lent);
         let method = request.method().clone();
@@ -134,21 +149,23 @@ impl Exchange<'_> {
         let started = clock.instant();
         let allowed = self.origin.response_timeout;
         let upload_ref = upload.as_deref();
+        let mut patience = lent.patience();
         let answered = awaited(
             lent.send(request, &interim),
             upload_ref,
             &interim,
-            started,
-            allowed,
+            &mut patience,
+            (started, allowed),
         )
         .await;
+        lent.keep_patience(patience);
         let timings = Timings {
             connect,
             first_byte: clock.instant() - started,
         };
         let response = match answered.map_err(Broken::beyond_repeat)? {
             Ok(response) => response,
-            Err(error) => return Err(unanswered(error, lent.kept(), spare, upload_ref)),
+            Err(error) => return Err(unanswered(error, lent.kept(), again, upload_ref)),
         };
         self.fetched(response, &method, lent, upload, timings)
             .map_err(Broken::beyond_repeat)
@@ -209,7 +226,7 @@ impl Broken {
     fn beyond_repeat(failed: Failed) -> Box<Self> {
         Box::new(Self {
             failed,
-            request: None,
+            left: Left::Nothing,
         })
     }
 }
@@ -271,8 +288,8 @@ async fn awaited(
     response: impl Future<Output = Answered>,
     upload: Option<&Upload>,
     interim: &Interim,
-    started: Instant,
-    allowed: Duration,
+    patience: &mut Patience,
+    (started, allowed): (Instant, Duration),
 ) -> Result<Answered, Failed> {
     let mut response = pin!(response);
     let mut deadline = started + allowed;
@@ -281,7 +298,7 @@ async fn awaited(
             biased;
             answered = &mut response => return Ok(answered),
             () = interim.flooded.notified() => return Err(invalid(TOO_MANY)),
-            () = sleep_until(deadline) => {}
+            () = poll_fn(|cx| patience.poll_until(cx, deadline)) => {}
         }
         let (state, last) = upload.map_or((State::Ended, started), Upload::state);
         if last + allowed <= deadline {
@@ -303,23 +320,12 @@ fn shape(request: &mut Request<Sent>, lent: &Lent, origin: &Origin) -> Result<()
     }
 }
 
-/// The same request once more; only for one without a body. It costs a copy of the fields
-/// whether it is needed or not, since the connection keeps what it was given.
-fn copied(request: &Request<Sent>) -> Request<Sent> {
-    let mut copy = Request::new(Sent::empty());
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.version_mut() = request.version();
-    *copy.headers_mut() = request.headers().clone();
-    *copy.extensions_mut() = request.extensions().clone();
-    copy
-}
-
-/// Why there was no response, and whether the request may be sent again.
+/// Why there was no response, and whether the request may be sent again; `again` is whether
+/// it can be made once more.
 fn unanswered(
     Unanswered { cause, unsent }: Unanswered,
     kept: bool,
-    spare: Option<Request<Sent>>,
+    again: bool,
     upload: Option<&Upload>,
 ) -> Box<Broken> {
     let upload = upload.map(|upload| upload.state().0);
@@ -328,11 +334,7 @@ fn unanswered(
     } else if upload == Some(State::Broken) {
         (Blame::Viewer, Phase::Send, Retry::No)
     } else if cause.unprocessed() {
-        let retry = if spare.is_some() {
-            Retry::Unsent
-        } else {
-            Retry::No
-        };
+        let retry = if again { Retry::Unsent } else { Retry::No };
         (Blame::Origin, Phase::Send, retry)
     } else if cause.broke_protocol() {
         (Blame::Origin, Phase::Head, Retry::No)
@@ -348,8 +350,10 @@ fn unanswered(
         )
     };
     let failed = Failed::new(blame, phase, cause).with_retry(retry);
-    Box::new(Broken {
-        failed,
-        request: unsent.map(|unsent| *unsent).or(spare),
-    })
+    let left = match unsent {
+        Some(unsent) => Left::Whole(unsent),
+        None if again => Left::Again,
+        None => Left::Nothing,
+    };
+    Box::new(Broken { failed, left })
 }

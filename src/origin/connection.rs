@@ -19,6 +19,7 @@ use crate::origin::{
     heads::{Awaited, Strict},
     http2::Stream,
     incoming::Incoming,
+    patience::Patience,
     sent::Sent,
 };
 
@@ -49,23 +50,38 @@ impl Lent {
         }
     }
 
+    /// What to wait with for a response; given back, it costs the next exchange less.
+    pub(super) fn patience(&mut self) -> Patience {
+        match self {
+            Self::Own(own) => std::mem::take(&mut own.patience),
+            Self::Stream(_) => Patience::default(),
+        }
+    }
+
+    /// Takes back what was waited with.
+    pub(super) fn keep_patience(&mut self, patience: Patience) {
+        if let Self::Own(own) = self {
+            own.patience = patience;
+        }
+    }
+
     /// Sends; the request comes back within the error when none of it was written.
     ///
     /// Over HTTP/2 `interim` sees what precedes the final response; over HTTP/1.1 hyper was
     /// asked to show it, by the request.
     pub(super) async fn send(
         &mut self,
-        request: Request<Sent>,
+        request: Box<Request<Sent>>,
         interim: &Interim,
     ) -> Result<Response<Incoming>, Unanswered> {
         match self {
             Self::Own(own) => {
                 own.awaited.head();
-                let answered = own.sender.try_send_request(request).await;
+                let answered = own.sender.try_send_request(*request).await;
                 Ok(answered?.map(Incoming::Http1))
             }
             Self::Stream(stream) => {
-                let answered = stream.send(request, interim).await;
+                let answered = stream.send(*request, interim).await;
                 Ok(answered?.map(Incoming::Http2))
             }
         }
@@ -111,6 +127,7 @@ impl From<TrySendError<Request<Sent>>> for Unanswered {
 pub(super) struct Own {
     sender: http1::SendRequest<Sent>,
     awaited: Awaited,
+    patience: Patience,
     driver: Driver,
     kept: bool,
     /// Made for an upgrade, and never kept.
@@ -139,6 +156,7 @@ impl Own {
         Ok(Self {
             sender,
             awaited,
+            patience: Patience::default(),
             driver,
             kept: false,
             private,

@@ -17,6 +17,7 @@
 
 use std::{
     fmt,
+    future::Future,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -33,6 +34,7 @@ mod head;
 mod heads;
 mod http2;
 mod incoming;
+mod patience;
 mod pool;
 mod received;
 mod request;
@@ -125,6 +127,9 @@ impl Origins {
     /// `Connection: upgrade` with `Upgrade` asks for an HTTP/1.1 connection of its own.
     /// `Content-Length` and `Transfer-Encoding` are set here, from the body.
     ///
+    /// A request without a body may be sent again after it is gone; then `again` makes it once
+    /// more, or cannot. That is rare, and cheaper than a copy of every one.
+    ///
     /// Takes at most `connect_timeout` per attempt at connecting, of which there are at
     /// most `connect_attempts`, and then `response_timeout` from the end of the request's
     /// body (or from its last progress). Dropping the future cancels the attempt: over
@@ -133,13 +138,17 @@ impl Origins {
     /// # Errors
     ///
     /// When `policy::failover` says to give up: the failure of the last attempt.
-    pub async fn send(
+    pub fn send<'a, A>(
         &self,
-        origin: &Arc<Origin>,
+        origin: &'a Arc<Origin>,
         request: Request<Sent>,
-    ) -> Result<Fetched, FetchError> {
-        let pool = self.pool(origin);
-        attempt::run(&pool, origin, request).await
+        again: A,
+    ) -> impl Future<Output = Result<Fetched, FetchError>> + use<'a, A>
+    where
+        A: Fn() -> Option<Request<Sent>>,
+    {
+        // Boxed: every future that it passes through would have room for it.
+        attempt::run(self.pool(origin), origin, Box::new(request), again)
     }
 
     /// Closes the kept connections of origins that `keep` does not hold (after a reload).

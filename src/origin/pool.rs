@@ -2,7 +2,7 @@
 //!
 //! The last one given back is lent first, so that those the load no longer needs grow old
 //! and are closed. Age is checked when one is lent; a task that exists only while something
-//! is kept closes the others. No connection has a timer of its own.
+//! is kept closes the others. No connection has a timer for its age.
 //!
 //! A permit is of an exchange, not of a connection: it is taken before the first look at
 //! what is kept and given back after the connection is, so that whoever waits for one
@@ -126,6 +126,9 @@ impl Pool {
 
     /// Leave for one exchange; a failure of ours when there is none until `deadline`.
     pub(super) async fn permit(&self, deadline: Instant) -> Result<OwnedSemaphorePermit, Failed> {
+        if let Ok(permit) = Arc::clone(&self.exchanges).try_acquire_owned() {
+            return Ok(permit);
+        }
         let busy = || Failed::timed_out(Blame::Us, Phase::Connect, self.origin.connect_timeout);
         let permit = Arc::clone(&self.exchanges).acquire_owned();
         timeout_at(deadline, permit)
@@ -146,6 +149,16 @@ impl Pool {
         {
             return Ok((lent, None));
         }
+        // Boxed: it is rare, and large.
+        Box::pin(self.lend_new(choice, deadline)).await
+    }
+
+    /// The same, where nothing kept was to be had, or asked for.
+    async fn lend_new(
+        self: &Arc<Self>,
+        choice: Choice,
+        deadline: Instant,
+    ) -> Result<(Lent, Option<Duration>), Failed> {
         let started = self.clock.instant();
         let lent = match choice {
             Choice::Upgrade => self.open(Offer::Http1, deadline).await?,

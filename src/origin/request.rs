@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Fields about one connection, which ours to the origin sets itself (RFC 9110 §7.6.1).
-const OF_THE_CONNECTION: [HeaderName; 3] = [
+static OF_THE_CONNECTION: [HeaderName; 3] = [
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
     CONNECTION,
@@ -44,8 +44,11 @@ pub(super) fn for_http1(request: &mut Request<Sent>) -> Result<(), Failed> {
             .map_err(|_| unsendable("the host cannot be written"))?;
         request.headers_mut().insert(HOST, host);
     }
-    let target = target(request.uri());
-    *request.uri_mut() = Uri::from(target);
+    let uri = request.uri();
+    if uri.scheme().is_some() || uri.authority().is_some() || uri.path_and_query().is_none() {
+        let target = target(uri);
+        *request.uri_mut() = Uri::from(target);
+    }
     *request.version_mut() = Version::HTTP_11;
     if !asks_upgrade(request.headers()) {
         strip_connection(request.headers_mut());
@@ -96,8 +99,15 @@ fn target(uri: &Uri) -> PathAndQuery {
 }
 
 fn strip_connection(headers: &mut HeaderMap) {
-    for name in &OF_THE_CONNECTION {
-        headers.remove(name);
+    // Most have none; looking at each name costs less than a search for each field.
+    let about_it = |name: &HeaderName| {
+        let text = name.as_str();
+        OF_THE_CONNECTION.iter().any(|field| field.as_str() == text)
+    };
+    if headers.keys().any(about_it) {
+        for name in &OF_THE_CONNECTION {
+            headers.remove(name);
+        }
     }
 }
 
