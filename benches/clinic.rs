@@ -66,6 +66,9 @@ pub(crate) fn counting() -> LibraryBenchmarkConfig {
 }
 
 /// Does `what` as often as is counted, and forgets what comes of it.
+///
+/// Counting begins and ends where a function of the bench's module does. A closure that is called
+/// in two places is such a function, and would end it: what is, is a method.
 #[inline(always)]
 pub(crate) fn often<R>(mut what: impl FnMut() -> R) {
     for _ in 0..TIMES {

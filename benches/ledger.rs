@@ -71,16 +71,7 @@ fn accept((bench, selector): (Bench, Select)) -> Bench {
 #[bench::before_any(0, page)]
 #[bench::after_10_000(MANY, page)]
 fn hit((bench, _): (Bench, Select)) -> Bench {
-    // As a request does it.
-    let find = || {
-        let now = bench.ledger.head();
-        bench.store.find(black_box(HIT), |object| {
-            let found = object.judge(now, |marks, since| bench.ledger.covers(marks, since));
-            found != Some(Mode::Hard)
-        })
-    };
-    assert!(matches!(find(), Found::Object(_)));
-    often(find);
+    often(|| bench.is_there(black_box(HIT)));
     bench
 }
 
@@ -98,6 +89,16 @@ fn look_again((bench, _): (Bench, Select)) -> Bench {
 type Select = fn(&Rules, u64) -> Selector;
 
 impl Bench {
+    /// Whether there is an answer that is not invalidated; as a request looks.
+    fn is_there(&self, key: Key) -> bool {
+        let now = self.ledger.head();
+        let found = self.store.find(key, |object| {
+            let found = object.judge(now, |marks, since| self.ledger.covers(marks, since));
+            found != Some(Mode::Hard)
+        });
+        matches!(found, Found::Object(_))
+    }
+
     /// One after this many invalidations, of all kinds and none of them about the object.
     fn after(count: u64, selector: Select) -> (Self, Select) {
         let rules = clinic::rules(&clinic::site(), &clinic::ask(TARGET, &[]));
@@ -118,6 +119,7 @@ impl Bench {
             ledger,
             object,
         };
+        assert!(bench.is_there(HIT), "nothing was about it");
         (bench, selector)
     }
 }
