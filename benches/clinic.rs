@@ -101,7 +101,7 @@ pub(crate) fn ask(target: &str, fields: &[(&str, &str)]) -> Ask {
         covered: None,
         interims: None,
     };
-    serve::checked(head, false, viewer, NOW)
+    serve::checked(head, false, &viewer, NOW)
         .map_err(|(why, _)| why)
         .expect("a request that is served")
 }

@@ -9,7 +9,9 @@ use std::{
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version, request::Parts,
+};
 use http_body_util::Full;
 use hyper::{
     body::Incoming,
@@ -24,7 +26,7 @@ use warmfront::{
     listen::{self, Expected, Respond, Roll},
     observe::Events,
     origin::{Dial, Dialling, Io, Origins},
-    policy::Scheme,
+    policy::{Scheme, lines::Lines},
     serve::{Edge, Limits, Recoder, Refreshes, RequestIds, Searches, Site, Viewer},
     store::Store,
     time::Clock,
@@ -182,6 +184,10 @@ impl Constant {
 
 impl Respond for Constant {
     type Body = Full<Bytes>;
+
+    fn at_hand(&self, _: Parts, _: &Viewer, _: &mut Lines) -> Option<Bytes> {
+        None
+    }
 
     async fn respond(self, _: Request<Incoming>, _: Viewer) -> Response<Full<Bytes>> {
         self.answer()

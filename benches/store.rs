@@ -4,6 +4,9 @@
 //! variant to the one that matches, so the last of 64, and none of 64, are what a stranger can
 //! make it cost at most.
 //!
+//! `head` is what those pay who want a stored head's fields one by one: HTTP/2, and what becomes a
+//! 304 or a part. HTTP/1 can be sent its lines as they are.
+//!
 //! `keep` is a part of every miss, not of any hit. In a full store it copies head and body, and
 //! pays for the evictions that make room. Whether the new object stays is moka's choice, which
 //! costs the same either way.
@@ -19,11 +22,11 @@
     reason = "the modules and paths that gungraun's macros write"
 )]
 
-use std::hint::black_box;
+use std::{hint::black_box, sync::Arc};
 
 use bytes::Bytes;
 use gungraun::prelude::*;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode, header::LAST_MODIFIED};
 use warmfront::{
     policy::{
         Ask, Key, Meta, Rules, deliver,
@@ -95,6 +98,20 @@ fn replace((bench, head, number): (Bench, Head, u128)) -> Bench {
     bench
 }
 
+#[library_benchmark(setup = Bench::kept)]
+#[bench::as_a_map()]
+fn head(object: Arc<Object>) -> Arc<Object> {
+    often(|| black_box(&object.head).to_map());
+    object
+}
+
+#[library_benchmark(setup = Bench::kept)]
+#[bench::one()]
+fn field(object: Arc<Object>) -> Arc<Object> {
+    often(|| black_box(&object.head).get(&LAST_MODIFIED).is_some());
+    object
+}
+
 /// What is kept of an answer besides its body.
 type Head = (Meta, HeaderMap);
 
@@ -142,6 +159,16 @@ impl Bench {
             bench.put(key(number), &head);
         }
         (bench, head, number)
+    }
+
+    /// An object of it.
+    fn kept() -> Arc<Object> {
+        let bench = Self::new(8 << 20);
+        bench.put(key(1), &bench.head(&bench.ask, ""));
+        match bench.store.find(key(1), |_| true) {
+            Found::Object(object) => object,
+            _ => panic!("it was just kept"),
+        }
     }
 
     /// The ask in one of many languages.
@@ -209,5 +236,8 @@ fn key(number: u128) -> Key {
     Key((number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835))
 }
 
-library_benchmark_group!(name = of, benchmarks = [find, variants, keep, replace]);
+library_benchmark_group!(
+    name = of,
+    benchmarks = [find, variants, head, field, keep, replace]
+);
 main!(config = clinic::counting(), library_benchmark_groups = of);

@@ -3,7 +3,8 @@
 use std::{future::Future, sync::Arc};
 
 use arc_swap::ArcSwap;
-use http::{Request, Response};
+use bytes::Bytes;
+use http::{Request, Response, request::Parts};
 use hyper::body::Incoming;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -13,6 +14,7 @@ use crate::{
     ledger::Ledger,
     listen::Respond,
     origin::Origins,
+    policy::lines::Lines,
     serve::{Arrival, Edge, Recoder, Refreshes, ReplyBody, RequestIds, Searches, Site, Viewer},
     store::Store,
 };
@@ -37,6 +39,10 @@ impl Serving {
 
 impl Respond for Serving {
     type Body = ReplyBody;
+
+    fn at_hand(&self, head: Parts, viewer: &Viewer, out: &mut Lines) -> Option<Bytes> {
+        self.edge.at_hand(head, viewer, out)
+    }
 
     fn respond(
         self,

@@ -147,7 +147,7 @@ impl Explain {
             .get(header::CONTENT_LENGTH)
             .is_some_and(|length| length != "0")
             || head.headers.contains_key(header::TRANSFER_ENCODING);
-        let ask = match serve::checked(head, has_body, viewer, Clock::System.now()) {
+        let ask = match serve::checked(head, has_body, &viewer, Clock::System.now()) {
             Ok(ask) => ask,
             Err((why, _)) => {
                 told.push(refused(why.status, why.error));

@@ -58,6 +58,7 @@ tables! {
         debug_secret: String,
         hand_over: String,
         confine: bool,
+        express: bool,
     }
 
     /// `[cache]`

@@ -30,6 +30,7 @@ pub mod search;
 pub mod structured;
 pub mod tags;
 pub mod targeted;
+pub mod text;
 
 use std::borrow::Cow;
 

@@ -2,14 +2,15 @@
 //!
 //! ```text
 //! opening ──first bytes──▶ HTTP/1 ──idle──▶ opening (parked) …
-//!    │                        └──upgrade──▶ whoever asked for it
+//!    │ ▲ └──at hand──┐        └──upgrade──▶ whoever asked for it
+//!    │ └─────────────┘
 //!    └────────preface──────▶ HTTP/2
 //! ```
 //!
 //! While it is opening, a connection holds no buffer: hyper makes its own two
-//! (8 KiB each) only for one that talks. An HTTP/1 connection that falls idle
-//! is parked, which gives them back, so thousands of idle viewers cost little
-//! more than their sockets.
+//! (8 KiB each) only for one that asks for more than what is at hand. An HTTP/1
+//! connection that falls idle is parked, which gives them back, so thousands of
+//! idle viewers cost little more than their sockets.
 
 use std::{
     future::poll_fn,
@@ -24,9 +25,12 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{
     Respond, Viewer,
+    batch::batched,
+    express::Express,
     layers::answer,
     protocol::{self, Protocol},
     roll::Place,
+    streams::Streams,
     vitals::{Order, Stage},
     wire::Wire,
 };
@@ -55,45 +59,64 @@ where
     I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     R: Respond,
 {
-    let mut wire = Wire::new(io, place);
-    let mut expected = expected;
-    while let Some(protocol) = opening(&mut wire, expected).await {
+    let mut express = Express::new(Wire::new(io, place), respond, viewer);
+    while let Some(protocol) = opening(&mut express, expected).await {
         // Boxed, each of them: while a connection is opening or parked, this
         // future is all there is of it.
         match protocol {
-            Protocol::Http1 => match Box::pin(http1(wire, viewer.clone(), respond.clone())).await {
-                Some(parked) => wire = parked,
+            Protocol::Http1 => match Box::pin(http1(express)).await {
+                Some(parked) => express = parked,
                 None => return,
             },
-            Protocol::Http2 => return Box::pin(http2(wire, viewer, respond)).await,
+            Protocol::Http2 => return Box::pin(http2(express)).await,
         }
-        expected = Expected::Http1;
     }
-    wire.say_goodbye().await;
+    express.into_wire().say_goodbye().await;
 }
 
-/// Waits for the first bytes; `None` if the connection should end instead.
-async fn opening<I: AsyncRead + AsyncWrite + Unpin>(
-    wire: &mut Wire<I>,
-    expected: Expected,
-) -> Option<Protocol> {
+/// Waits for the first bytes of a request that is not at hand, answering those that are; `None`
+/// if the connection should end instead.
+async fn opening<I, R>(express: &mut Express<I, R>, expected: Expected) -> Option<Protocol>
+where
+    I: AsyncRead + AsyncWrite + Unpin,
+    R: Respond,
+{
     poll_fn(|cx| {
         loop {
-            if let Some(protocol) = protocol::protocol(expected, wire.ahead()) {
-                return Poll::Ready(Some(protocol));
+            if ready!(express.poll_sent(cx)).is_err() {
+                return Poll::Ready(None);
+            }
+            let wire = express.wire();
+            let expected = if wire.is_http1() {
+                Expected::Http1
+            } else {
+                expected
+            };
+            match protocol::protocol(expected, wire.ahead()) {
+                Some(Protocol::Http1) if !wire.is_http1() => {
+                    wire.follow_messages();
+                    match express.answers_ahead(cx) {
+                        Ok(true) => continue,
+                        Ok(false) => return Poll::Ready(Some(Protocol::Http1)),
+                        Err(_) => return Poll::Ready(None),
+                    }
+                }
+                Some(protocol) => return Poll::Ready(Some(protocol)),
+                None => {}
             }
             match wire.vitals().order() {
                 Order::Serve | Order::Last => {}
                 Order::Park => wire.vitals().parked(),
                 // Bytes that have come but were not read count as a request.
                 Order::Retire if wire.ahead().is_empty() => {
-                    let _ = wire.poll_look_ahead(cx);
-                    return Poll::Ready(protocol::protocol(expected, wire.ahead()));
+                    let _ = express.poll_look_ahead(cx);
+                    let ahead = express.wire().ahead();
+                    return Poll::Ready(protocol::protocol(expected, ahead));
                 }
                 Order::Retire => {}
                 Order::Cut => return Poll::Ready(None),
             }
-            match ready!(wire.poll_look_ahead(cx)) {
+            match ready!(express.poll_look_ahead(cx)) {
                 Ok(0) | Err(_) => return Poll::Ready(None),
                 Ok(_) => {}
             }
@@ -103,16 +126,17 @@ async fn opening<I: AsyncRead + AsyncWrite + Unpin>(
 }
 
 /// Speaks HTTP/1; the stream again when the connection was parked.
-async fn http1<I, R>(mut wire: Wire<I>, viewer: Viewer, respond: R) -> Option<Wire<I>>
+async fn http1<I, R>(mut express: Express<I, R>) -> Option<Express<I, R>>
 where
     I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     R: Respond,
 {
-    let vitals = Arc::clone(wire.place().vitals());
-    let roll = Arc::clone(wire.place().roll());
+    let vitals = Arc::clone(express.wire().place().vitals());
+    let roll = Arc::clone(express.wire().place().roll());
     vitals.enter(Stage::Http1);
-    wire.follow_messages();
+    express.hand_over();
     let service = {
+        let (respond, viewer) = (express.respond().clone(), express.viewer().clone());
         let vitals = Arc::clone(&vitals);
         service_fn(move |request| {
             answer(
@@ -129,7 +153,7 @@ where
     let mut told = vitals.order() >= Order::Retire;
     let mut http = protocol::http1()
         .keep_alive(!told)
-        .serve_connection(TokioIo::new(wire), service)
+        .serve_connection(TokioIo::new(express), service)
         .with_upgrades();
     let end = poll_fn(|cx| {
         match vitals.order() {
@@ -150,14 +174,14 @@ where
     match end {
         End::Park => {
             let parts = http.into_parts()?;
-            let mut wire = parts.io.into_inner();
+            let mut express = parts.io.into_inner();
             vitals.enter(Stage::Opening);
             vitals.parked();
             if !parts.read_buf.is_empty() {
                 vitals.head_is(true);
-                wire.give_back(&parts.read_buf);
+                express.wire().give_back(&parts.read_buf);
             }
-            Some(wire)
+            Some(express)
         }
         End::Cut => None,
         End::Over(result) => {
@@ -170,11 +194,13 @@ where
 }
 
 /// Speaks HTTP/2.
-async fn http2<I, R>(mut wire: Wire<I>, viewer: Viewer, respond: R)
+async fn http2<I, R>(express: Express<I, R>)
 where
     I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     R: Respond,
 {
+    let (respond, viewer) = (express.respond().clone(), express.viewer().clone());
+    let mut wire = express.into_wire();
     let vitals = Arc::clone(wire.place().vitals());
     let roll = Arc::clone(wire.place().roll());
     vitals.enter(Stage::Http2);
@@ -191,7 +217,9 @@ where
             )
         })
     };
-    let mut http = protocol::http2().serve_connection(TokioIo::new(wire), service);
+    let (wire, turn) = batched(wire);
+    let streams = Streams::default();
+    let mut http = protocol::http2(streams.clone()).serve_connection(TokioIo::new(wire), service);
     let mut told = false;
     poll_fn(|cx| {
         match vitals.order() {
@@ -206,7 +234,16 @@ where
             Order::Last | Order::Retire => {}
             Order::Cut => return Poll::Ready(()),
         }
-        Pin::new(&mut http).poll(cx).map(over)
+        let mut turned = Pin::new(&mut http).poll(cx);
+        while turned.is_pending() && streams.serve(cx) {
+            turned = Pin::new(&mut http).poll(cx);
+        }
+        let left = turn.poll_end(cx);
+        match (turned, left) {
+            (Poll::Ready(result), _) => Poll::Ready(over(result)),
+            (Poll::Pending, Poll::Ready(Err(_))) => Poll::Ready(()),
+            (Poll::Pending, _) => Poll::Pending,
+        }
     })
     .await;
 }

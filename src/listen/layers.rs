@@ -20,7 +20,7 @@ use pin_project_lite::pin_project;
 use super::{
     Respond, Viewer,
     roll::Roll,
-    vitals::{Order, RequestBody, Span, Vitals},
+    vitals::{Order, RequestBody, Span, Stage, Vitals},
 };
 use crate::serve::Interims;
 
@@ -77,6 +77,9 @@ pub(super) fn answer<R: Respond>(
             Ok(mut response) => {
                 // After a 101 the connection is no longer HTTP's to close.
                 let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+                if switches {
+                    flight.vitals.enter(Stage::Upgraded);
+                }
                 if last && version < Version::HTTP_2 && !switches {
                     let close = HeaderValue::from_static("close");
                     response.headers_mut().insert(header::CONNECTION, close);

@@ -36,6 +36,8 @@ pub(super) struct Messages {
     /// The line that has begun, where it came in pieces.
     line: Line,
     head: Head,
+    /// How many heads have ended.
+    heads: u32,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -86,6 +88,16 @@ impl Messages {
     /// Whether what was followed ends within a body, or within the frame around one.
     pub(super) fn is_within_body(&self) -> bool {
         !matches!(self.state, State::Head | State::Refused)
+    }
+
+    /// How many heads were followed to their end.
+    pub(super) fn heads(&self) -> u32 {
+        self.heads
+    }
+
+    /// Whether what was followed ends where a message does, and the next has not begun.
+    pub(super) fn is_between(&self) -> bool {
+        matches!(self.state, State::Head) && !self.head.begun && self.line.is_empty()
     }
 
     fn run(&mut self, bytes: &mut [u8]) {
@@ -167,6 +179,7 @@ impl Messages {
             return true;
         }
         let head = std::mem::take(&mut self.head);
+        self.heads = self.heads.wrapping_add(1);
         self.state = match (head.chunked, head.length) {
             // "A server MAY reject a request that contains both Content-Length and
             // Transfer-Encoding" (RFC 9112 §6.1).

@@ -30,17 +30,23 @@
 use std::{error::Error, future::Future, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, request::Parts};
 use hyper::body::Incoming;
 
-use crate::serve::{self, Edge, ReplyBody, Viewer};
+use crate::{
+    policy::lines::Lines,
+    serve::{self, Edge, ReplyBody, Viewer},
+};
 
 mod accept;
+mod batch;
 mod calm;
 mod census;
 mod certs;
 mod conn;
+mod express;
 mod frames;
+mod head;
 mod layers;
 mod messages;
 mod outbox;
@@ -50,6 +56,7 @@ mod proxy;
 mod roll;
 mod secure;
 mod socket;
+mod streams;
 mod sweep;
 mod talk;
 mod vitals;
@@ -65,11 +72,17 @@ pub use workers::{Bound, CONNECTIONS_MAX, Workers};
 
 /// Answers requests. One value per worker; it is cloned for every request, so
 /// it is an `Arc` or as small.
-pub trait Respond: Clone + Send + Sync + 'static {
+pub trait Respond: Clone + Send + Sync + Unpin + 'static {
     /// The answer's body. An error breaks the answer off where it is.
     type Body: http_body::Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>
         + Send
         + 'static;
+
+    /// Writes the head of the answer to `head`, a GET without content over HTTP/1.1, to `out`
+    /// if it is at hand; its body then. `None` where [`Respond::respond`] is to be asked.
+    ///
+    /// A panic counts as `None`.
+    fn at_hand(&self, head: Parts, viewer: &Viewer, out: &mut Lines) -> Option<Bytes>;
 
     /// The answer to one request.
     ///
@@ -84,6 +97,10 @@ pub trait Respond: Clone + Send + Sync + 'static {
 
 impl Respond for Arc<Edge> {
     type Body = ReplyBody;
+
+    fn at_hand(&self, head: Parts, viewer: &Viewer, out: &mut Lines) -> Option<Bytes> {
+        serve::at_hand(self, head, viewer, out)
+    }
 
     fn respond(
         self,

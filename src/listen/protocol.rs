@@ -1,10 +1,10 @@
 //! Which HTTP a connection speaks, and within which limits.
 
 use hyper::server::conn::{http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::TokioTimer;
 use std::time::Duration;
 
-use super::conn::Expected;
+use super::{conn::Expected, streams::Streams};
 
 /// What a client that knows it speaks to an HTTP/2 server sends first (RFC 9113 §3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -85,8 +85,8 @@ pub(super) fn http1() -> http1::Builder {
 
 /// HTTP/2. The ping asks whether the peer is there; idle peers answer it, so
 /// it is no idle timeout.
-pub(super) fn http2() -> http2::Builder<TokioExecutor> {
-    let mut builder = http2::Builder::new(TokioExecutor::new());
+pub(super) fn http2(streams: Streams) -> http2::Builder<Streams> {
+    let mut builder = http2::Builder::new(streams);
     builder
         .timer(TokioTimer::new())
         .keep_alive_interval(PING_EVERY)

@@ -244,6 +244,24 @@ impl Vitals {
         self.in_flight.fetch_add(1, Relaxed);
     }
 
+    /// A request came whole, without content, and was answered at once.
+    pub(super) fn answered(&self) {
+        self.body_ends.store(BODY_NONE, Relaxed);
+        self.head_begun.store(false, Relaxed);
+        self.requests
+            .store(self.requests().wrapping_add(1), Relaxed);
+    }
+
+    /// Its answer is not through yet: in flight until [`Self::end`].
+    pub(super) fn answering(&self) {
+        self.in_flight.fetch_add(1, Relaxed);
+    }
+
+    /// Requests whose head was complete.
+    pub(super) fn requests(&self) -> u32 {
+        self.requests.load(Relaxed)
+    }
+
     /// A request's answer has ended.
     pub(super) fn end(&self) {
         self.in_flight.fetch_sub(1, Relaxed);

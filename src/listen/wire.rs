@@ -26,7 +26,7 @@ use super::{
 
 /// What one look ahead reads at most: what hyper reads first, so that a first
 /// request needs no second receive.
-const LOOK_AHEAD_MAX: usize = 8 * 1024;
+pub(super) const LOOK_AHEAD_MAX: usize = 8 * 1024;
 
 /// What a viewer may still send after its connection was closed, in bytes,
 /// before it finds out the hard way.
@@ -132,6 +132,26 @@ impl<I> Wire<I> {
         &self.place
     }
 
+    /// Whether it is known to speak HTTP/1.
+    pub(super) fn is_http1(&self) -> bool {
+        matches!(self.follow, Follow::Messages(_))
+    }
+
+    /// How many of HTTP/1's heads have come, where what came ends between two messages.
+    pub(super) fn heads_between(&self) -> Option<u32> {
+        match &self.follow {
+            Follow::Messages(messages) if messages.is_between() => Some(messages.heads()),
+            _ => None,
+        }
+    }
+
+    /// What was read ahead and not handed on; it is the caller's now.
+    pub(super) fn take_ahead(&mut self) -> Vec<u8> {
+        let mut ahead = std::mem::take(&mut self.kept);
+        ahead.drain(..std::mem::take(&mut self.replayed));
+        ahead
+    }
+
     /// What was read ahead and not handed on.
     pub(super) fn ahead(&self) -> &[u8] {
         &self.kept[self.replayed..]
@@ -163,18 +183,13 @@ impl<I> Wire<I> {
 }
 
 impl<I: AsyncRead + AsyncWrite + Unpin> Wire<I> {
-    /// Reads more ahead; zero bytes at the end of the stream.
-    ///
-    /// The buffer lives on the stack: a silent connection holds none.
-    pub(super) fn poll_look_ahead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let mut space = [const { MaybeUninit::<u8>::uninit() }; LOOK_AHEAD_MAX];
-        let mut buf = ReadBuf::uninit(&mut space);
-        ready!(self.poll_receive(cx, &mut buf))?;
-        self.kept.extend_from_slice(buf.filled());
-        Poll::Ready(Ok(buf.filled().len()))
+    /// Takes what was read beside it as read ahead.
+    pub(super) fn keep(&mut self, bytes: &[u8]) {
+        self.kept.extend_from_slice(bytes);
     }
 
-    fn poll_receive(
+    /// Reads on, behind what was read ahead.
+    pub(super) fn poll_receive(
         &mut self,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,

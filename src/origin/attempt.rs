@@ -17,8 +17,7 @@ use std::{
     time::Duration,
 };
 
-use http::{Method, Request, Response, StatusCode};
-use hyper::{body::Incoming, client::conn::TrySendError};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use tokio::{
     sync::{Notify, OwnedSemaphorePermit},
     time::{Instant, sleep_until},
@@ -27,9 +26,10 @@ use tokio::{
 use crate::{
     origin::{
         FetchError, Fetched, OnInterim, Timings,
-        connection::{Lent, broke_protocol, refused},
+        connection::{FIELDS_MAX, Lent, Unanswered},
         error::{Cause, Failed},
         head::{framing_http1, framing_http2, invalid, misframed},
+        incoming::Incoming,
         pool::{Choice, Pool},
         received::{Held, Received},
         request::{asks_upgrade, for_http1, for_http2},
@@ -43,7 +43,7 @@ use crate::{
 /// `103 Early Hints` usually comes once.
 pub const INTERIM_MAX: usize = 32;
 
-type Answered = Result<Response<Incoming>, TrySendError<Request<Sent>>>;
+type Answered = Result<Response<Incoming>, Unanswered>;
 
 /// What the attempts for one request share.
 struct Exchange<'a> {
@@ -135,9 +135,9 @@ impl Exchange<'_> {
         let allowed = self.origin.response_timeout;
         let upload_ref = upload.as_deref();
         let answered = awaited(
-            lent.send(request),
+            lent.send(request, &interim),
             upload_ref,
-            interim.as_deref(),
+            &interim,
             started,
             allowed,
         )
@@ -216,37 +216,52 @@ impl Broken {
 
 /// Interim responses of one attempt: passed on, counted.
 #[derive(Default)]
-struct Interim {
+pub(super) struct Interim {
+    pass: Option<OnInterim>,
     seen: AtomicUsize,
     flooded: Notify,
 }
 
+const TOO_MANY: &str = "too many interim responses";
+
 impl Interim {
-    /// Watches those to `request`, where hyper shows them: over HTTP/1.1.
-    fn watched(request: &mut Request<Sent>, lent: &Lent) -> Option<Arc<Self>> {
-        if matches!(lent, Lent::Stream(_)) {
-            return None;
-        }
-        let interim = Arc::new(Self::default());
+    /// Watches those to `request`. Over HTTP/1.1 hyper shows them, as the request says; over
+    /// HTTP/2 whoever sends it does.
+    fn watched(request: &mut Request<Sent>, lent: &Lent) -> Arc<Self> {
         let pass = request.extensions().get::<OnInterim>().cloned();
-        let counted = Arc::clone(&interim);
-        hyper::ext::on_informational(request, move |response| {
-            if counted.seen.fetch_add(1, Ordering::Relaxed) >= INTERIM_MAX {
-                counted.flooded.notify_one();
-            } else if let Some(OnInterim(pass)) = &pass
-                && response.status() != StatusCode::CONTINUE
-            {
-                pass(response.status(), response.headers());
-            }
+        let interim = Arc::new(Self {
+            pass,
+            ..Self::default()
         });
-        Some(interim)
+        if matches!(lent, Lent::Own(_)) {
+            let shown = Arc::clone(&interim);
+            hyper::ext::on_informational(request, move |response| {
+                if shown.saw(response.status(), response.headers()).is_err() {
+                    shown.flooded.notify_one();
+                }
+            });
+        }
+        interim
     }
 
-    async fn flooded(interim: Option<&Self>) {
-        match interim {
-            Some(interim) => interim.flooded.notified().await,
-            None => std::future::pending().await,
+    /// Counts one and passes it on; an error when it is no such response, or one too many.
+    pub(super) fn saw(&self, status: StatusCode, headers: &HeaderMap) -> Result<(), Cause> {
+        if self.seen.fetch_add(1, Ordering::Relaxed) >= INTERIM_MAX {
+            return Err(Cause::Seen(TOO_MANY));
         }
+        if headers.len() > FIELDS_MAX {
+            return Err(Cause::Seen("too many fields"));
+        }
+        // "HTTP/2 removes support for the 101 (Switching Protocols) informational status
+        // code" (RFC 9113 §8.6); over HTTP/1.1 it is a final one, and not seen here.
+        let ours = matches!(
+            status,
+            StatusCode::CONTINUE | StatusCode::SWITCHING_PROTOCOLS
+        );
+        if let (Some(OnInterim(pass)), false) = (&self.pass, ours) {
+            pass(status, headers);
+        }
+        Ok(())
     }
 }
 
@@ -255,7 +270,7 @@ impl Interim {
 async fn awaited(
     response: impl Future<Output = Answered>,
     upload: Option<&Upload>,
-    interim: Option<&Interim>,
+    interim: &Interim,
     started: Instant,
     allowed: Duration,
 ) -> Result<Answered, Failed> {
@@ -265,7 +280,7 @@ async fn awaited(
         tokio::select! {
             biased;
             answered = &mut response => return Ok(answered),
-            () = Interim::flooded(interim) => return Err(invalid("too many interim responses")),
+            () = interim.flooded.notified() => return Err(invalid(TOO_MANY)),
             () = sleep_until(deadline) => {}
         }
         let (state, last) = upload.map_or((State::Ended, started), Upload::state);
@@ -302,28 +317,26 @@ fn copied(request: &Request<Sent>) -> Request<Sent> {
 
 /// Why there was no response, and whether the request may be sent again.
 fn unanswered(
-    mut error: TrySendError<Request<Sent>>,
+    Unanswered { cause, unsent }: Unanswered,
     kept: bool,
     spare: Option<Request<Sent>>,
     upload: Option<&Upload>,
 ) -> Box<Broken> {
-    let unsent = error.take_message();
-    let error = error.into_error();
     let upload = upload.map(|upload| upload.state().0);
     let (blame, phase, retry) = if unsent.is_some() {
         (Blame::Network, Phase::Send, Retry::Unsent)
     } else if upload == Some(State::Broken) {
         (Blame::Viewer, Phase::Send, Retry::No)
-    } else if refused(&error) {
+    } else if cause.unprocessed() {
         let retry = if spare.is_some() {
             Retry::Unsent
         } else {
             Retry::No
         };
         (Blame::Origin, Phase::Send, retry)
-    } else if broke_protocol(&error) {
+    } else if cause.broke_protocol() {
         (Blame::Origin, Phase::Head, Retry::No)
-    } else if error.is_user() {
+    } else if cause.is_ours() {
         (Blame::Us, Phase::Send, Retry::No)
     } else {
         let uploading = upload.is_some_and(|state| state != State::Ended);
@@ -334,9 +347,9 @@ fn unanswered(
             if kept { Retry::Reused } else { Retry::No },
         )
     };
-    let failed = Failed::new(blame, phase, error).with_retry(retry);
+    let failed = Failed::new(blame, phase, cause).with_retry(retry);
     Box::new(Broken {
         failed,
-        request: unsent.or(spare),
+        request: unsent.map(|unsent| *unsent).or(spare),
     })
 }

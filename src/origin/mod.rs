@@ -5,8 +5,9 @@
 //! decides, `pool` keeps connections, `connection` is one of them, `tls` verifies whom
 //! we speak to, and [`Dial`] is the seam that tests replace.
 //!
-//! Built on hyper's connections and not on its pooling client, which bounds nothing
-//! per host and lets a request wait unseen for a stream of a busy HTTP/2 connection.
+//! Built on hyper's HTTP/1.1 connections and not on its pooling client, which bounds nothing
+//! per host and lets a request wait unseen for a stream of a busy HTTP/2 connection; and on
+//! `h2` itself for HTTP/2, since hyper hides interim responses there.
 //!
 //! What is bounded: connecting by `connect_timeout` (waiting for a permit, name, TCP and
 //! TLS together, per attempt), the final head and every pause within a body by
@@ -30,6 +31,8 @@ mod dial;
 mod error;
 mod head;
 mod heads;
+mod http2;
+mod incoming;
 mod pool;
 mod received;
 mod request;
@@ -38,9 +41,10 @@ mod tls;
 
 pub use self::{
     attempt::INTERIM_MAX,
-    connection::{FIELDS_MAX, HEAD_BYTES_MAX, STREAMS_MAX},
+    connection::{FIELDS_MAX, HEAD_BYTES_MAX},
     dial::{Dial, DialError, Dialling, Io, Network},
     error::FetchError,
+    http2::STREAMS_MAX,
     pool::{EXCHANGES_MAX, IDLE_MAX},
     received::Received,
     sent::{BrokenUpload, Sent},
@@ -84,16 +88,16 @@ pub struct Timings {
 ///
 /// Put it among the extensions of a request for [`Origins::send`]. It is called in
 /// the order of arrival, before `send` returns, and again when the request is repeated.
-/// `100 Continue` is not passed on: nobody here sent an `Expect`. Over HTTP/2 hyper
-/// skips interim responses unseen, and so do we.
+/// `100 Continue` is not passed on: nobody here sent an `Expect`. Neither is a 101 that an
+/// HTTP/2 origin sends before its response, where it means nothing (RFC 9113 §8.6).
 #[derive(Clone)]
 pub struct OnInterim(Arc<Pass>);
 
 type Pass = dyn Fn(StatusCode, &HeaderMap) + Send + Sync;
 
 impl OnInterim {
-    /// Calls `pass` with every interim response; it runs on the connection's task and
-    /// must not block.
+    /// Calls `pass` with every interim response; it runs on the connection's task, or on the
+    /// sender's, and must not block.
     pub fn new(pass: impl Fn(StatusCode, &HeaderMap) + Send + Sync + 'static) -> Self {
         Self(Arc::new(pass))
     }

@@ -21,9 +21,10 @@ use tokio::{
 
 use crate::{
     origin::{
-        connection::{Lent, Own, Shared},
+        connection::{Lent, Own},
         dial::{Dial, DialError, Io},
-        error::Failed,
+        error::{Cause, Failed},
+        http2::Shared,
         tls::{Agreed, Offer, Tls, bare},
     },
     policy::failover::{Blame, Phase, Retry},
@@ -272,12 +273,11 @@ impl Pool {
         stream: Box<dyn Io>,
         agreed: Agreed,
         private: bool,
-    ) -> hyper::Result<Lent> {
+    ) -> Result<Lent, Cause> {
         Ok(match agreed {
             Agreed::Http1 => Lent::Own(Own::open(stream, &self.runtime, private).await?),
             Agreed::Http2 => {
-                let now = self.clock.instant();
-                let shared = Shared::open(stream, &self.runtime, now).await?;
+                let shared = Shared::open(stream, &self.runtime, self.clock).await?;
                 let stream = shared.first(self.clock);
                 self.share(shared);
                 Lent::Stream(stream)

@@ -5,7 +5,7 @@
 
 use http::{
     HeaderMap, HeaderValue, Method, Request, Uri, Version,
-    header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderName, TRANSFER_ENCODING, UPGRADE},
+    header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderName, TE, TRANSFER_ENCODING, UPGRADE},
     uri::{Authority, PathAndQuery, Scheme},
 };
 use http_body::Body;
@@ -84,8 +84,7 @@ pub(super) fn for_http2(request: &mut Request<Sent>, protocol: Protocol) -> Resu
         .build()
         .map_err(|_| unsendable("the target cannot be written"))?;
     *request.version_mut() = Version::HTTP_2;
-    strip_connection(request.headers_mut());
-    request.headers_mut().remove(UPGRADE);
+    strip_for_http2(request.headers_mut());
     frame(request);
     Ok(())
 }
@@ -99,6 +98,21 @@ fn target(uri: &Uri) -> PathAndQuery {
 fn strip_connection(headers: &mut HeaderMap) {
     for name in &OF_THE_CONNECTION {
         headers.remove(name);
+    }
+}
+
+/// Removes the fields that make an HTTP/2 message malformed (RFC 9113 §8.2.2), for which the
+/// library would refuse to send it.
+///
+/// "An endpoint MUST NOT generate an HTTP/2 message containing connection-specific header
+/// fields. […] The only exception to this is the TE header field, which MAY be present in an
+/// HTTP/2 request; when it is, it MUST NOT contain any value other than "trailers"."
+pub(super) fn strip_for_http2(fields: &mut HeaderMap) {
+    strip_connection(fields);
+    fields.remove(UPGRADE);
+    fields.remove(TRANSFER_ENCODING);
+    if !fields.get_all(TE).iter().all(|te| te == "trailers") {
+        fields.remove(TE);
     }
 }
 
@@ -204,6 +218,26 @@ mod tests {
             ("upgrade", "websocket")
         ]));
         assert!(!asks(&[("connection", "upgrade")]));
+    }
+
+    #[test]
+    fn an_http2_request_has_no_field_of_a_connection() {
+        let fields = [
+            ("connection", "close"),
+            ("keep-alive", "1"),
+            ("proxy-connection", "close"),
+            ("te", "gzip"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "websocket"),
+        ];
+        let mut request = request("GET", "https://api.example.com/", &fields);
+        for_http2(&mut request, Protocol::Https).unwrap();
+        assert!(request.headers().is_empty(), "{:?}", request.headers());
+        request
+            .headers_mut()
+            .insert(TE, HeaderValue::from_static("trailers"));
+        for_http2(&mut request, Protocol::Https).unwrap();
+        assert_eq!(request.headers()[TE], "trailers");
     }
 
     #[test]

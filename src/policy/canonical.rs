@@ -4,61 +4,27 @@
 //! The text is built on the stack, where it fits; nearly every key's does.
 
 use super::key::Part;
+use crate::fields::text::Text;
 
 /// Room on the stack, in bytes: a key with a long path and a dozen parameters.
 const INLINE_BYTES: usize = 512;
 
 /// Parts, one after another.
-pub(super) struct Canonical {
-    inline: [u8; INLINE_BYTES],
-    length: usize,
-    /// Everything, once it outgrew the stack.
-    spilled: Option<Vec<u8>>,
-}
-
-impl Default for Canonical {
-    fn default() -> Self {
-        Self {
-            inline: [0; INLINE_BYTES],
-            length: 0,
-            spilled: None,
-        }
-    }
-}
+#[derive(Clone, Debug, Default)]
+pub(super) struct Canonical(Text<INLINE_BYTES>);
 
 impl Canonical {
     /// Appends a part.
     pub(super) fn push(&mut self, part: Part, bytes: &[u8]) {
         let mut front = [part as u8; 11];
         let end = 1 + length(bytes.len() as u64, &mut front[1..]);
-        self.extend(&front[..end]);
-        self.extend(bytes);
-    }
-
-    fn extend(&mut self, bytes: &[u8]) {
-        let end = self.length + bytes.len();
-        match self.inline.get_mut(self.length..end) {
-            Some(room) if self.spilled.is_none() => {
-                room.copy_from_slice(bytes);
-                self.length = end;
-            }
-            _ => self.spill(bytes),
-        }
-    }
-
-    #[cold]
-    fn spill(&mut self, bytes: &[u8]) {
-        let inline = &self.inline[..self.length];
-        let spilled = self.spilled.get_or_insert_with(|| inline.to_vec());
-        spilled.extend_from_slice(bytes);
+        self.0.push(&front[..end]);
+        self.0.push(bytes);
     }
 
     /// All of it.
     pub(super) fn as_bytes(&self) -> &[u8] {
-        match &self.spilled {
-            Some(spilled) => spilled,
-            None => &self.inline[..self.length],
-        }
+        self.0.as_bytes()
     }
 }
 

@@ -10,7 +10,7 @@ use super::{
     Key, Rules, WhyNot, control::Control, recode::Recodable, represent, reuse::Standing, storable,
 };
 use crate::{
-    fields::{date, forwarded, hop, tags},
+    fields::{date, forwarded, hop, tags, text::Text},
     time::Timestamp,
 };
 
@@ -112,14 +112,19 @@ impl CacheStatus {
 
     /// The field's value.
     pub fn value(&self) -> HeaderValue {
-        let mut text = Line::default();
-        // Writing to a `Line` cannot fail.
-        let _ = self.write(&mut text);
-        HeaderValue::from_bytes(&text.0)
+        HeaderValue::from_bytes(self.line().as_bytes())
             .unwrap_or_else(|_| HeaderValue::from_static(forwarded::PSEUDONYM))
     }
 
-    fn write(&self, out: &mut Line) -> std::fmt::Result {
+    /// The same, as text.
+    pub(super) fn line(&self) -> Line {
+        let mut text = Line::default();
+        // Writing to a `Line` cannot fail.
+        let _ = self.write(&mut text);
+        text
+    }
+
+    pub(super) fn write<const N: usize>(&self, out: &mut Text<N>) -> std::fmt::Result {
         out.write_str(forwarded::PSEUDONYM)?;
         if self.hit {
             out.write_str("; hit")?;
@@ -138,7 +143,7 @@ impl CacheStatus {
         }
         if let Some(ttl) = self.ttl {
             out.write_str(if ttl < 0 { "; ttl=-" } else { "; ttl=" })?;
-            out.number(ttl.unsigned_abs());
+            out.push_number(ttl.unsigned_abs());
         }
         if let Some(detail) = self.detail {
             write!(out, "; detail={detail}")?;
@@ -148,32 +153,7 @@ impl CacheStatus {
 }
 
 /// A field value built on the stack.
-#[derive(Default)]
-struct Line(SmallVec<[u8; 128]>);
-
-impl Line {
-    /// Writes `number` in decimal; a third of what formatting it takes.
-    fn number(&mut self, mut number: u64) {
-        let mut digits = [0; 20];
-        let mut start = digits.len();
-        loop {
-            start -= 1;
-            digits[start] = b'0' + (number % 10) as u8;
-            number /= 10;
-            if number == 0 {
-                break;
-            }
-        }
-        self.0.extend_from_slice(&digits[start..]);
-    }
-}
-
-impl std::fmt::Write for Line {
-    fn write_str(&mut self, text: &str) -> std::fmt::Result {
-        self.0.extend_from_slice(text.as_bytes());
-        Ok(())
-    }
-}
+pub(super) type Line = Text<128>;
 
 /// What one answer says about itself.
 #[derive(Clone, Debug)]
@@ -218,7 +198,7 @@ impl Timing {
         let mut text = Line::default();
         // Writing to a `Line` cannot fail.
         let _ = write!(text, "{what}, cdn-upstream-fbl;dur={waited}");
-        let Ok(value) = HeaderValue::from_bytes(&text.0) else {
+        let Ok(value) = HeaderValue::from_bytes(text.as_bytes()) else {
             return;
         };
         if what == "cdn-cache-miss" {
@@ -241,7 +221,11 @@ impl Report {
         }
         headers.append(CACHE_STATUS, self.status.value());
         headers.insert(X_CACHE, HeaderValue::from_static(self.outcome.x_cache()));
-        headers.insert(X_REQUEST_ID, self.request_id);
+        // "an encoder might choose not to index values" (RFC 7541 §7.1.3): one that never comes
+        // again would only push others out of a viewer's table.
+        let mut request_id = self.request_id;
+        request_id.set_sensitive(true);
+        headers.insert(X_REQUEST_ID, request_id);
     }
 }
 
@@ -268,8 +252,8 @@ pub fn tell_key(headers: &mut HeaderMap, key: Key) {
 /// A number as a field value, with one allocation.
 fn number(number: u32) -> HeaderValue {
     let mut text = Line::default();
-    text.number(number.into());
-    HeaderValue::from_bytes(&text.0).unwrap_or_else(|_| HeaderValue::from_static("0"))
+    text.push_number(number.into());
+    HeaderValue::from_bytes(text.as_bytes()).unwrap_or_else(|_| HeaderValue::from_static("0"))
 }
 
 /// The fields of an origin's response that go on: end-to-end ones, with ours in `Via`.
@@ -333,6 +317,8 @@ pub fn as_stored(
         stored.remove(name);
     }
     stored.remove(header::AGE);
+    // Each answer has one of its own.
+    stored.remove(X_REQUEST_ID);
     // Trailers are not stored (RFC 9110 §6.5.1).
     stored.remove(header::TRAILER);
     tags::strip(&mut stored);
@@ -367,12 +353,12 @@ pub fn in_not_modified(name: &HeaderName) -> bool {
 const REQUEST_ID_BYTES_MAX: usize = 128;
 
 /// The viewer's own request id, where it is one that logs can hold.
-pub fn request_id(headers: &HeaderMap) -> Option<HeaderValue> {
+pub fn request_id(headers: &HeaderMap) -> Option<&HeaderValue> {
     let id = headers.get(X_REQUEST_ID)?;
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:/+=@".contains(byte);
     let bytes = id.as_bytes();
     let sound = !bytes.is_empty() && bytes.len() <= REQUEST_ID_BYTES_MAX && bytes.iter().all(plain);
-    sound.then(|| id.clone())
+    sound.then_some(id)
 }
 
 #[cfg(test)]

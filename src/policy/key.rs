@@ -184,10 +184,13 @@ impl KeySpec {
             return;
         }
         // Each name is decoded once, however often it is compared.
-        let mut kept: SmallVec<[(Cow<'_, [u8]>, Piece<'_>); 16]> = query::pieces(query)
-            .map(|piece| (piece.name(), piece))
-            .filter(|(name, _)| self.query.takes(&**name))
-            .collect();
+        let mut kept = SmallVec::<[(Cow<'_, [u8]>, Piece<'_>); 16]>::new();
+        for piece in query::pieces(query) {
+            let name = piece.name();
+            if self.query.takes(&*name) {
+                kept.push((name, piece));
+            }
+        }
         if self.sort && kept.len() > 1 {
             kept.sort_by(|(a, _), (b, _)| a.cmp(b));
         }

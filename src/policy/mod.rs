@@ -31,6 +31,7 @@
 //! | try again? | `failover` | CloudFront origin timeouts |
 //! | how is a failure told? | `answer` | RFC 9110 §15.6 |
 //! | what goes to the viewer? | `deliver` | RFC 9211 |
+//! | and how is a hit's head written? | `lines` | RFC 9112 §4, §5 |
 //! | and what is done to it last? | `finish` | CloudFront response headers policy |
 //! | with which fields of the behaviour's own? | `response_headers` | CloudFront response headers policy |
 //! | may a script of another site read it? | `cors` | Fetch, CORS protocol |
@@ -60,6 +61,7 @@ pub mod forward;
 pub mod intent;
 pub mod key;
 pub mod lifetime;
+pub mod lines;
 pub mod marks;
 pub mod partial;
 pub mod pattern;

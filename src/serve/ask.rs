@@ -49,7 +49,7 @@ const fn bad(error: &'static str) -> Malformed {
 /// Checks `request`, which arrived at `at`; a refused one comes back with its fields.
 pub(super) fn asked(
     mut request: Request<Incoming>,
-    viewer: Viewer,
+    viewer: &Viewer,
     at: Timestamp,
 ) -> Result<Asked, (Malformed, HeaderMap)> {
     let upgrade = intent::asks_for_websocket(request.method(), request.headers())
@@ -63,7 +63,7 @@ pub(super) fn asked(
 pub fn checked(
     head: request::Parts,
     has_body: bool,
-    viewer: Viewer,
+    viewer: &Viewer,
     at: Timestamp,
 ) -> Result<Ask, (Malformed, HeaderMap)> {
     let found = understood(&head)

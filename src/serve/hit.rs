@@ -22,12 +22,7 @@ pub(super) fn hit(
     chosen: Chosen<'_>,
     standing: Standing,
 ) -> Response<ReplyBody> {
-    way.count(if standing.ttl > 0 {
-        CacheResult::Hit
-    } else {
-        // Its viewer said that it takes what is stale.
-        CacheResult::Stale
-    });
+    way.count(result(standing));
     reported(
         way,
         object,
@@ -40,6 +35,16 @@ pub(super) fn hit(
             timing: way.timing(),
         },
     )
+}
+
+/// How a hit that stands like this counts.
+pub(super) fn result(standing: Standing) -> CacheResult {
+    if standing.ttl > 0 {
+        CacheResult::Hit
+    } else {
+        // Its viewer said that it takes what is stale.
+        CacheResult::Stale
+    }
 }
 
 /// Answers with what was `chosen` of `object`, which is stale or softly invalidated, while it
@@ -97,8 +102,8 @@ fn reported(way: &Way, object: &Object, chosen: Chosen<'_>, report: Report) -> R
     let added = deliver::ADDED_FIELDS_MAX + way.rules().viewer.added_fields_max();
     let mut headers = HeaderMap::with_capacity(head.len() + added);
     for (name, value) in head.iter() {
-        if !unmodified || deliver::in_not_modified(name) {
-            headers.append(name, value);
+        if !unmodified || deliver::in_not_modified(&name) {
+            headers.append(&*name, value);
         }
     }
     Report {

@@ -75,7 +75,7 @@ pub(super) fn answer(way: &Arc<Way>, fwd: &'static str, led: Led) -> Response<Re
                 ttl: Some(standing.ttl),
                 ..not_modified
             };
-            let chosen = Chosen::of(way, &object);
+            let chosen = way.chosen(&object);
             hit::stored(
                 way,
                 &object,
@@ -129,7 +129,7 @@ pub(super) fn stale(
         detail: Some("stale-if-error"),
         ..CacheStatus::hit(standing)
     };
-    let chosen = Chosen::of(way, object);
+    let chosen = way.chosen(object);
     hit::stored(way, object, chosen, standing.age, Outcome::Hit, status)
 }
 

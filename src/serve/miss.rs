@@ -8,9 +8,7 @@ use tokio::sync::Semaphore;
 use super::{
     ReplyBody, Way,
     errand::{Arrival, Errand},
-    hit, led, partial, pass,
-    recode::{self, Chosen},
-    synth,
+    hit, led, partial, pass, recode, synth,
 };
 use crate::{
     flight::{Join, Landed},
@@ -244,7 +242,7 @@ async fn fresh(way: &Way, key: Key, found: &Found) -> Option<Response<ReplyBody>
             if way.edge.ended(object) {
                 return None;
             }
-            let (request_id, chosen) = (way.request_id.clone(), Chosen::of(way, object));
+            let (request_id, chosen) = (way.request_id.clone(), way.chosen(object));
             Some(hit::hit(way, request_id, object, chosen, standing))
         }
         Reuse::ServeAndRefresh(_) | Reuse::Validate(_) => None,
@@ -297,7 +295,7 @@ fn follow(
                 reuse::standing(&object.meta, now).age,
                 collapsed(&object.meta),
             );
-            let chosen = Chosen::of(way, &object);
+            let chosen = way.chosen(&object);
             Some(hit::stored(way, &object, chosen, age, Outcome::Hit, status))
         }
         Arrival::Stale(object) if !way.edge.ended(&object) => {
@@ -311,7 +309,7 @@ fn follow(
                         collapsed: true,
                         ..CacheStatus::hit(standing)
                     };
-                    let chosen = Chosen::of(way, &object);
+                    let chosen = way.chosen(&object);
                     hit::stored(way, &object, chosen, standing.age, Outcome::Hit, status)
                 })
         }

@@ -43,6 +43,7 @@ use crate::{
 };
 
 mod ask;
+mod at_hand;
 mod debug;
 mod errand;
 mod finish;
@@ -63,6 +64,7 @@ mod synth;
 mod tunnel;
 
 pub use ask::{Malformed, URL_BYTES_MAX, checked};
+pub use at_hand::at_hand;
 pub use errand::Arrival;
 pub use interim::{Interims, TakeInterim};
 pub use limits::Limits;
@@ -117,6 +119,26 @@ impl Edge {
         self.ledger.covers(&meta.marks, meta.born).is_some()
     }
 
+    /// What the store has under `key` for `ask`; what was invalidated hard is as if it were
+    /// not there.
+    fn find(&self, key: Key, ask: &Ask, rules: &Rules) -> Found {
+        let head = self.ledger.head();
+        let others = Cell::new(false);
+        let found = self.store.find(key, |object| {
+            if self.judged(object, head) == Some(Mode::Hard) {
+                return false;
+            }
+            let varying = object.meta.varying.as_ref();
+            let ours = varying.is_none_or(|varying| varying.matches(ask, rules));
+            others.set(others.get() | !ours);
+            ours
+        });
+        match found {
+            Found::OtherVariants if !others.get() => Found::Nothing,
+            found => found,
+        }
+    }
+
     /// What a stored answer is by all that was invalidated up to `head`.
     fn judged(&self, object: &Object, head: Sequence) -> Option<Mode> {
         object.judge(head, |marks, since| self.ledger.covers(marks, since))
@@ -125,6 +147,16 @@ impl Edge {
     /// Whether a stored answer was invalidated since it was asked for, in whatever way.
     fn ended(&self, object: &Object) -> bool {
         self.judged(object, self.ledger.head()).is_some()
+    }
+}
+
+/// What to do with `object` for `ask`, which it matches.
+fn reusable(object: &Object, ask: &Ask, rules: &Rules, now: Timestamp) -> Reuse {
+    let decided = reuse::reuse(&object.meta, ask, rules, now);
+    if object.is_softened() {
+        reuse::softened(decided, &object.meta)
+    } else {
+        decided
     }
 }
 
@@ -160,34 +192,24 @@ impl Way {
         &self.route.behaviour().rules
     }
 
-    /// What the store has for this request; what was invalidated hard is as if it were not
-    /// there.
+    /// The key to look under for what `plain` names.
+    fn looked_up(&self, plain: Key) -> Key {
+        self.edge.searches.looked_up(&self.ask, self.rules(), plain)
+    }
+
+    /// What the store has for this request.
     fn find(&self, key: Key) -> Found {
-        let head = self.edge.ledger.head();
-        let others = Cell::new(false);
-        let found = self.edge.store.find(key, |object| {
-            if self.edge.judged(object, head) == Some(Mode::Hard) {
-                return false;
-            }
-            let varying = object.meta.varying.as_ref();
-            let ours = varying.is_none_or(|varying| varying.matches(&self.ask, self.rules()));
-            others.set(others.get() | !ours);
-            ours
-        });
-        match found {
-            Found::OtherVariants if !others.get() => Found::Nothing,
-            found => found,
-        }
+        self.edge.find(key, &self.ask, self.rules())
     }
 
     /// What to do with `object`, which [`Way::find`] found.
     fn reuse(&self, object: &Object, now: Timestamp) -> Reuse {
-        let decided = reuse::reuse(&object.meta, &self.ask, self.rules(), now);
-        if object.is_softened() {
-            reuse::softened(decided, &object.meta)
-        } else {
-            decided
-        }
+        reusable(object, &self.ask, self.rules(), now)
+    }
+
+    /// What of `object` the viewer gets now.
+    fn chosen<'a>(&self, object: &'a Object) -> Chosen<'a> {
+        Chosen::of(&self.ask, self.rules(), object)
     }
 
     fn count(&self, result: CacheResult) {
@@ -245,13 +267,14 @@ impl Way {
 pub fn respond(edge: &Arc<Edge>, request: Request<Incoming>, mut viewer: Viewer) -> Responding {
     let (site, now) = (edge.site.load_full(), edge.clock.now());
     let (interims, covered) = (viewer.interims.take(), viewer.covered.take());
-    let asked = match ask::asked(request, viewer, now) {
+    let asked = match ask::asked(request, &viewer, now) {
         Ok(asked) => asked,
         Err((why, headers)) => return synth::malformed(edge, &site, why, &headers).into(),
     };
     let (body, upgrade) = (asked.body, asked.upgrade);
     let ask = peer::behind(asked.ask, &site.snapshot.proxies.trusted);
-    let request_id = deliver::request_id(&ask.headers).unwrap_or_else(|| edge.ids.make());
+    let request_id = deliver::request_id(&ask.headers).cloned();
+    let request_id = request_id.unwrap_or_else(|| edge.ids.make());
     if covered.is_some_and(|names| !names.cover(&ask.host)) {
         return synth::misdirected(&site, &ask, request_id).into();
     }
@@ -308,7 +331,7 @@ fn cached(mut way: Way, key: Key, now: Timestamp) -> Responding {
     let found = way.find(key);
     if let Found::Object(object) = &found {
         let reuse = way.reuse(object, now);
-        let chosen = Chosen::of(&way, object);
+        let chosen = way.chosen(object);
         match (reuse, chosen.missing) {
             (Reuse::Validate(_), _) => {}
             (_, Some(Missing::Decoded | Missing::Undecodable)) => {
@@ -362,7 +385,7 @@ async fn decoded(way: Way, key: Key, object: Arc<Object>) -> Response<ReplyBody>
         }
         _ => return miss::miss(way, key, found).await,
     };
-    let chosen = Chosen::of(&way, &object);
+    let chosen = way.chosen(&object);
     match (reuse, chosen.missing) {
         (Reuse::Validate(_), _) => miss::miss(way, key, found).await,
         (_, Some(_)) => pass::for_coding(way).await,

@@ -24,7 +24,7 @@ use crate::{
     fields::encoding::Coding,
     observe::{Events, Went},
     policy::{
-        Key, Meta, recode,
+        Ask, Key, Meta, Rules, recode,
         represent::{self, Wanted},
     },
     store::{Claim, Head, Object, Recoded, Store},
@@ -100,7 +100,7 @@ impl<'a> Chosen<'a> {
 
     /// What of `object` the viewer gets now: a comparison where there are no codings of it,
     /// otherwise the reading of one field.
-    pub(super) fn of(way: &Way, object: &'a Object) -> Self {
+    pub(super) fn of(ask: &Ask, rules: &Rules, object: &'a Object) -> Self {
         let own = Self::own(object);
         let (Some(recodings), Some(response)) = (&object.recodings, object.meta.recodable) else {
             return own;
@@ -115,7 +115,7 @@ impl<'a> Chosen<'a> {
             }),
             Recoded::NotYet | Recoded::Never => None,
         };
-        match represent::wanted(&way.ask, way.rules(), response) {
+        match represent::wanted(ask, rules, response) {
             Wanted::Own => own,
             Wanted::Decoded => made(Coding::Identity).unwrap_or_else(|| {
                 let missing = match recodings.find(Coding::Identity) {
@@ -172,7 +172,7 @@ pub(super) fn begin(way: &Way, key: Key, object: &Arc<Object>, coding: Coding) {
 /// The same for an answer just stored, whose first viewer will probably not be the only one to
 /// like what it likes; returns when it is made.
 pub(super) async fn filled(way: &Way, key: Key, object: &Arc<Object>) {
-    if let Some(Missing::Better(coding)) = Chosen::of(way, object).missing
+    if let Some(Missing::Better(coding)) = way.chosen(object).missing
         && let Some(claim) = Claim::take(object, coding)
     {
         make(Work::of(way, key), claim).await;
@@ -184,7 +184,7 @@ pub(super) async fn filled(way: &Way, key: Key, object: &Arc<Object>) {
 pub(super) async fn ready(way: &Way, key: Key, object: &Arc<Object>) {
     // Twice, if a first one gave its claim back.
     for _ in 0..2 {
-        if Chosen::of(way, object).missing != Some(Missing::Decoded) {
+        if way.chosen(object).missing != Some(Missing::Decoded) {
             return;
         }
         begin(way, key, object, Coding::Identity);

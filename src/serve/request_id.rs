@@ -33,10 +33,15 @@ impl RequestIds {
 
     /// The next id.
     pub fn make(&self) -> HeaderValue {
+        HeaderValue::from_bytes(&self.text()).unwrap_or_else(|_| HeaderValue::from_static("-"))
+    }
+
+    /// The next id, as text.
+    pub(super) fn text(&self) -> [u8; 32] {
         let mut text = [0; 32];
         text[..16].copy_from_slice(&self.prefix);
         text[16..].copy_from_slice(&hexadecimal(self.next.fetch_add(1, Ordering::Relaxed)));
-        HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static("-"))
+        text
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
 use super::Way;
 use crate::{
     fields::search::Variance,
-    policy::{Key, search::Search},
+    policy::{Ask, Key, Rules, search::Search},
 };
 
 /// The most paths remembered; when there are more, all are learned anew.
@@ -26,24 +26,18 @@ impl Searches {
         // No code panics while it holds the lock.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// The key to look under for what `plain` names.
+    pub(super) fn looked_up(&self, ask: &Ask, rules: &Rules, plain: Key) -> Key {
+        if !rules.no_vary_search {
+            return plain;
+        }
+        let known = self.paths().get(&rules.key.path(ask)).cloned();
+        known.map_or(plain, |variance| rules.key.key_under(ask, &variance))
+    }
 }
 
 impl Way {
-    /// The key to look under for what `plain` names.
-    pub(super) fn looked_up(&self, plain: Key) -> Key {
-        if !self.rules().no_vary_search {
-            return plain;
-        }
-        let spec = &self.rules().key;
-        let known = self
-            .edge
-            .searches
-            .paths()
-            .get(&spec.path(&self.ask))
-            .cloned();
-        known.map_or(plain, |variance| spec.key_under(&self.ask, &variance))
-    }
-
     /// The key to store an answer under that says this of its query, which is remembered.
     pub(super) fn stored_under(&self, search: Option<&Search>) -> Key {
         let spec = &self.rules().key;

@@ -38,7 +38,9 @@ pub(super) fn malformed(
     headers: &HeaderMap,
 ) -> Response<ReplyBody> {
     site.meters.unrouted().one();
-    let request_id = deliver::request_id(headers).unwrap_or_else(|| edge.ids.make());
+    let request_id = deliver::request_id(headers)
+        .cloned()
+        .unwrap_or_else(|| edge.ids.make());
     let told = Told {
         status: why.status,
         error: why.error,

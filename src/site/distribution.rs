@@ -19,6 +19,15 @@ pub struct Distribution {
     pub behaviours: Vec<Behaviour>,
 }
 
+impl Distribution {
+    /// Which of its behaviours serves `path`: the first whose pattern matches.
+    pub(super) fn position(&self, path: &str) -> Option<usize> {
+        self.behaviours
+            .iter()
+            .position(|one| one.path.matches(path))
+    }
+}
+
 /// What happens to the requests of one path pattern (CloudFront: cache behaviour).
 #[derive(Clone, Debug)]
 pub struct Behaviour {

@@ -86,6 +86,8 @@ pub struct Server {
     pub hand_over: Option<PathBuf>,
     /// Whether the process gives up every file that the configuration does not name.
     pub confine: bool,
+    /// Whether plain hits are answered beneath the HTTP library.
+    pub express: bool,
 }
 
 /// The store's bounds; they are fixed for the life of the process.

@@ -47,8 +47,7 @@ impl Snapshot {
         let Some(distribution) = self.hosts.find(host) else {
             return Routed::NoSuchHost;
         };
-        let behaviours = &self.distributions[distribution].behaviours;
-        match behaviours.iter().position(|one| one.path.matches(path)) {
+        match self.distributions[distribution].position(path) {
             Some(behaviour) => Routed::To(Route {
                 site: self.clone(),
                 distribution,
@@ -56,6 +55,12 @@ impl Snapshot {
             }),
             None => Routed::NoSuchPath,
         }
+    }
+
+    /// The same behaviour, for whoever holds the snapshot anyhow.
+    pub fn behaviour(&self, host: &Host, path: &str) -> Option<&Behaviour> {
+        let distribution = &self.distributions[self.hosts.find(host)?];
+        Some(&distribution.behaviours[distribution.position(path)?])
     }
 }
 

@@ -16,14 +16,17 @@ use crate::{
 
 mod budget;
 mod fill;
+mod head;
 mod memory;
+mod names;
 mod object;
 mod recodings;
 mod variants;
 
 pub use budget::Charge;
 pub use fill::{Aborted, Broken, Fill, Reader, Writer};
-pub use object::{Head, Object};
+pub use head::Head;
+pub use object::Object;
 pub use recodings::{Claim, Recoded, Recoding, Recodings};
 
 use budget::Budget;

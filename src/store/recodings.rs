@@ -14,7 +14,7 @@ use http::{HeaderMap, StatusCode};
 use tokio::sync::Notify;
 
 use super::{
-    Charge, Head, Object,
+    Charge, Head, Object, head,
     object::{self, ALLOCATION_BYTES},
 };
 use crate::{fields::encoding::Coding, policy::represent};
@@ -93,7 +93,7 @@ impl Recodings {
                     let headers = represent::head(headers, coding, old.body.len() as u64);
                     let cost = Recoding::cost_of(&headers, old.body.len());
                     if let Some(charge) = charge.beside(cost) {
-                        let head = Head::new(status, &headers);
+                        let (head, _) = object::block(status, &headers, std::iter::empty());
                         let recoding = Recoding::new(head, old.body.clone(), charge);
                         recodings.end(coding, Some(recoding));
                     }
@@ -191,7 +191,7 @@ impl Recoding {
     /// What one with these fields and a body of `body_bytes` takes in all, in bytes.
     pub(super) fn cost_of(headers: &HeaderMap, body_bytes: usize) -> u64 {
         let fixed = size_of::<Self>() + ALLOCATION_BYTES;
-        (fixed + object::head_bytes(headers) + body_bytes) as u64
+        (fixed + head::lines_bytes(headers) + body_bytes) as u64
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, request::Parts};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use tokio::{
@@ -12,7 +12,7 @@ use tokio::{
 };
 use warmfront::{
     listen::{Bounds, Respond, Workers},
-    policy::peer::Trusted,
+    policy::{lines::Lines, peer::Trusted},
     serve::Viewer,
     site::{Proxies, Transport},
 };
@@ -23,6 +23,10 @@ struct Doorman;
 
 impl Respond for Doorman {
     type Body = Full<Bytes>;
+
+    fn at_hand(&self, _: Parts, _: &Viewer, _: &mut Lines) -> Option<Bytes> {
+        None
+    }
 
     async fn respond(self, _: Request<Incoming>, viewer: Viewer) -> Response<Full<Bytes>> {
         Response::new(Full::from(format!("you are {}", viewer.address)))

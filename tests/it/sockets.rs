@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, request::Parts};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use tokio::{
@@ -13,6 +13,7 @@ use tokio::{
 };
 use warmfront::{
     listen::{Respond, Workers},
+    policy::lines::Lines,
     serve::Viewer,
     site::Transport,
 };
@@ -38,6 +39,10 @@ struct Bell {
 
 impl Respond for Doorman {
     type Body = Full<Bytes>;
+
+    fn at_hand(&self, _: Parts, _: &Viewer, _: &mut Lines) -> Option<Bytes> {
+        None
+    }
 
     async fn respond(self, request: Request<Incoming>, viewer: Viewer) -> Response<Full<Bytes>> {
         assert!(viewer.address.ip().is_loopback());

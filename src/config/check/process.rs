@@ -70,6 +70,7 @@ impl Check<'_> {
                 .and_then(|secret| self.debug_secret(secret)),
             hand_over: self.hand_over(raw.hand_over.as_ref()),
             confine: raw.confine.as_ref().is_none_or(|confine| confine.value),
+            express: raw.express.as_ref().is_none_or(|express| express.value),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper_util::rt::TokioExecutor;
+use tokio::io::ReadBuf;
 
 use super::*;
 
@@ -73,6 +74,92 @@ async fn a_panic_ends_one_stream() {
     assert_eq!(text(response).await, r#"{"error":"internal"}"#);
     house.clinic.released.send_replace(true);
     assert_eq!(text(waiting.await.unwrap()).await, "waited");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_in_a_body_ends_one_stream() {
+    let house = House::open();
+    let (mut send, _driver) = http2(house.connect()).await;
+    let waiting = send.send_request(get("/wait"));
+    let broken = send.clone().send_request(get("/panic-later")).await;
+    assert!(match broken {
+        Ok(response) => response.into_body().collect().await.is_err(),
+        Err(_) => true,
+    });
+    house.clinic.released.send_replace(true);
+    assert_eq!(text(waiting.await.unwrap()).await, "waited");
+}
+
+/// A pipe that counts what is written to it.
+struct Counted {
+    pipe: DuplexStream,
+    writes: Arc<AtomicUsize>,
+}
+
+impl AsyncRead for Counted {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.pipe).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Counted {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.writes.fetch_add(1, Relaxed);
+        Pin::new(&mut self.pipe).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.pipe).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.pipe).poll_shutdown(cx)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_to_what_is_asked_for_at_once_leave_in_one_piece() {
+    let house = House::open();
+    let (viewers, pipe) = duplex(PIPE);
+    let writes = Arc::<AtomicUsize>::default();
+    let counted = Counted {
+        pipe,
+        writes: Arc::clone(&writes),
+    };
+    tokio::spawn(house.serve(counted, Expected::Http2));
+    let (mut send, _driver) = http2(viewers).await;
+    assert_eq!(
+        text(send.send_request(get("/a")).await.unwrap()).await,
+        "no /a"
+    );
+    sleep(Duration::from_millis(10)).await;
+    let before = writes.load(Relaxed);
+    let asked = (0..10).map(|n| send.send_request(get(&format!("/{n}"))));
+    let asked: Vec<_> = asked.collect();
+    for (n, answer) in asked.into_iter().enumerate() {
+        assert_eq!(text(answer.await.unwrap()).await, format!("no /{n}"));
+    }
+    assert_eq!(writes.load(Relaxed) - before, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_viewer_does_not_take_is_held_once_and_kept_whole() {
+    let house = House::open();
+    let (mut send, _driver) = http2(house.connect_as(Expected::Http2, 1_024)).await;
+    let asked = (0..4).map(|_| send.send_request(get("/big")));
+    let asked: Vec<_> = asked.collect();
+    sleep(Duration::from_secs(30)).await;
+    for answer in asked {
+        assert_eq!(text(answer.await.unwrap()).await.len(), 1 << 20);
+    }
 }
 
 #[tokio::test(start_paused = true)]

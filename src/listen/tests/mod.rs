@@ -4,6 +4,7 @@
 //! paused clock jumps to the next timer, so an hour passes in no time.
 
 mod deadlines;
+mod express;
 mod hostile;
 mod http1;
 mod http2;
@@ -26,19 +27,26 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, StatusCode, header};
+use http::{HeaderMap, Request, Response, StatusCode, header, request::Parts};
 use http_body::{Body as _, Frame};
 use http_body_util::{BodyExt, Empty, Full, combinators::UnsyncBoxBody};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, DuplexStream, copy_bidirectional, duplex, split},
+    io::{
+        AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, copy_bidirectional,
+        duplex, split,
+    },
     sync::{Notify, watch},
     time::{Instant, sleep},
 };
 
 use super::{Bounds, Expected, LiveBounds, Respond, Roll, Viewer, connection, sweep};
-use crate::{policy::Scheme, serve::Interims, time::Clock};
+use crate::{
+    policy::{Scheme, lines::Lines},
+    serve::Interims,
+    time::Clock,
+};
 
 const PIPE: usize = 64 * 1024;
 
@@ -58,7 +66,9 @@ struct Clinic {
     read_later: watch::Sender<Option<usize>>,
     /// Told when somebody waits.
     waiting: Arc<Notify>,
-    /// How many requests came.
+    /// Whether what is at hand is answered beneath the HTTP library.
+    beneath: bool,
+    /// How many requests came, but for those.
     asked: Arc<AtomicUsize>,
     /// Where the last request to `/hint` may have interim responses.
     hinted: Arc<Mutex<Option<Interims>>>,
@@ -73,6 +83,7 @@ impl House {
             released: watch::Sender::new(false),
             read_later: watch::Sender::new(None),
             waiting: Arc::default(),
+            beneath: true,
             asked: Arc::default(),
             hinted: Arc::default(),
         };
@@ -90,6 +101,15 @@ impl House {
 
     fn connect_as(&self, expected: Expected, pipe: usize) -> DuplexStream {
         let (viewers, ours) = duplex(pipe);
+        tokio::spawn(self.serve(ours, expected));
+        viewers
+    }
+
+    /// Serves a new connection.
+    fn serve<I>(&self, ours: I, expected: Expected) -> impl Future<Output = ()> + Send + use<I>
+    where
+        I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
         let viewer = Viewer {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 50_000)),
             scheme: Scheme::Http,
@@ -97,14 +117,7 @@ impl House {
             interims: None,
         };
         let place = self.roll.admit();
-        tokio::spawn(connection(
-            ours,
-            expected,
-            viewer,
-            self.clinic.clone(),
-            place,
-        ));
-        viewers
+        connection(ours, expected, viewer, self.clinic.clone(), place)
     }
 
     /// Waits until nobody is connected; how long that took.
@@ -161,6 +174,19 @@ fn assert_within(took: Duration, from: u64, to: u64) {
 
 impl Respond for Clinic {
     type Body = UnsyncBoxBody<Bytes, Infallible>;
+
+    /// `/at-hand…` is, as often as `beneath` allows; `/beneath-panic` panics.
+    fn at_hand(&self, head: Parts, _: &Viewer, out: &mut Lines) -> Option<Bytes> {
+        let path = head.uri.path();
+        assert_ne!(path, "/beneath-panic", "as the test wanted");
+        if !self.beneath || !path.starts_with("/at-hand") {
+            return None;
+        }
+        let body = at_hand(path);
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
+        out.push(head.as_bytes());
+        Some(body)
+    }
 
     async fn respond(self, mut request: Request<Incoming>, viewer: Viewer) -> Response<Self::Body> {
         self.asked.fetch_add(1, Relaxed);
@@ -253,10 +279,19 @@ impl Respond for Clinic {
                 fields.insert(header::CONNECTION, "upgrade".parse().unwrap());
                 return response;
             }
+            path if path.starts_with("/at-hand") => {
+                return Response::new(Full::new(at_hand(path)).boxed_unsync());
+            }
             other => format!("no {other}"),
         };
         Response::new(Full::new(Bytes::from(text)).boxed_unsync())
     }
+}
+
+/// The body at a path that is at hand: long for some.
+fn at_hand(path: &str) -> Bytes {
+    let long = path.contains("long").then(|| "x".repeat(1 << 20));
+    format!("{}{path}", long.unwrap_or_default()).into()
 }
 
 /// A body that panics when it is asked for.

@@ -32,11 +32,12 @@ pub(crate) struct Failure {
     pub(crate) said: String,
 }
 
-/// Plays a script on a runtime of its own.
-pub(crate) fn play(script: &Script) -> Result<(), Failure> {
+/// Plays a script on a runtime of its own; with plain hits answered beneath the HTTP library,
+/// or through it.
+pub(crate) fn play(script: &Script, express: bool) -> Result<(), Failure> {
     panics::forget();
     let (runtime, idle) = idle::runtime();
-    let mut played = runtime.block_on(World::play(script, idle));
+    let mut played = runtime.block_on(World::play(script, idle, express));
     drop(runtime);
     if let Some(panic) = panics::seen() {
         let failure = played.err().unwrap_or(Failure {
@@ -63,7 +64,7 @@ struct World {
 }
 
 impl World {
-    async fn play(script: &Script, idle: Idle) -> Result<(), Failure> {
+    async fn play(script: &Script, idle: Idle, express: bool) -> Result<(), Failure> {
         // The first configuration is there from the start.
         let (config, steps) = match script.steps.split_first() {
             Some((
@@ -75,7 +76,7 @@ impl World {
             )) => (config.clone(), steps),
             _ => (toml::Table::new(), &script.steps[..]),
         };
-        let mut world = Self::new(&config, idle).map_err(|said| Failure {
+        let mut world = Self::new(&config, idle, express).map_err(|said| Failure {
             line: script.steps[0].line,
             said,
         })?;
@@ -98,11 +99,14 @@ impl World {
         })
     }
 
-    fn new(config: &toml::Table, idle: Idle) -> Result<Self, String> {
+    fn new(config: &toml::Table, idle: Idle, express: bool) -> Result<Self, String> {
         let clock = Clock::simulated(START);
         let bell = Arc::new(Notify::new());
         let origin = Origin::new(clock, bell.clone());
-        let edge = Edge::open(&site::toml(config)?, Arc::new(origin.clone()), clock)?;
+        let mut edge = Edge::open(&site::toml(config)?, Arc::new(origin.clone()), clock)?;
+        if !express {
+            edge = edge.without_express();
+        }
         edge.sweep();
         Ok(Self {
             clock,

@@ -29,6 +29,11 @@ impl Authority {
         self.0.der().clone()
     }
 
+    /// The same, as a file holds it.
+    pub(super) fn pem(&self) -> String {
+        self.0.pem()
+    }
+
     /// A server's side of TLS: a certificate for `name`, and the protocols it speaks.
     pub(super) fn server(&self, name: &str, alpn: &[&str]) -> TlsAcceptor {
         let key = KeyPair::generate().unwrap();

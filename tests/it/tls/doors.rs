@@ -8,11 +8,13 @@ use rustls_pki_types::PrivateKeyDer;
 use warmfront::{
     fields::host::HostPattern,
     listen::{Respond, Workers},
-    policy::Scheme,
+    policy::{Scheme, lines::Lines},
     serve::Viewer,
     site::{Certificate, Names, Transport},
     time::Timestamp,
 };
+
+use http::request::Parts;
 
 use super::*;
 
@@ -22,6 +24,10 @@ struct Teller;
 
 impl Respond for Teller {
     type Body = Full<Bytes>;
+
+    fn at_hand(&self, _: Parts, _: &Viewer, _: &mut Lines) -> Option<Bytes> {
+        None
+    }
 
     async fn respond(self, request: Request<Incoming>, viewer: Viewer) -> Response<Full<Bytes>> {
         assert_eq!(viewer.scheme, Scheme::Https);

@@ -1,0 +1,97 @@
+//! Text that is built on the stack, where it fits.
+//!
+//! What a hit builds is short and built of many pieces: each costs a comparison and a copy.
+
+/// A text whose first `N` bytes need no memory of their own.
+#[derive(Clone, Debug)]
+pub struct Text<const N: usize> {
+    inline: [u8; N],
+    length: usize,
+    /// Everything, once it outgrew the stack.
+    spilled: Option<Vec<u8>>,
+}
+
+impl<const N: usize> Default for Text<N> {
+    fn default() -> Self {
+        Self {
+            inline: [0; N],
+            length: 0,
+            spilled: None,
+        }
+    }
+}
+
+impl<const N: usize> Text<N> {
+    /// Appends `bytes`.
+    pub fn push(&mut self, bytes: &[u8]) {
+        let end = self.length + bytes.len();
+        match self.inline.get_mut(self.length..end) {
+            Some(room) if self.spilled.is_none() => {
+                room.copy_from_slice(bytes);
+                self.length = end;
+            }
+            _ => self.spill(bytes),
+        }
+    }
+
+    #[cold]
+    fn spill(&mut self, bytes: &[u8]) {
+        let inline = &self.inline[..self.length];
+        let spilled = self.spilled.get_or_insert_with(|| inline.to_vec());
+        spilled.extend_from_slice(bytes);
+    }
+
+    /// Appends `number` in decimal; a third of what formatting it takes.
+    pub fn push_number(&mut self, mut number: u64) {
+        let mut digits = [0; 20];
+        let mut start = digits.len();
+        loop {
+            start -= 1;
+            digits[start] = b'0' + (number % 10) as u8;
+            number /= 10;
+            if number == 0 {
+                break;
+            }
+        }
+        self.push(&digits[start..]);
+    }
+
+    /// All of it.
+    pub fn as_bytes(&self) -> &[u8] {
+        match &self.spilled {
+            Some(spilled) => spilled,
+            None => &self.inline[..self.length],
+        }
+    }
+}
+
+impl<const N: usize> std::fmt::Write for Text<N> {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        self.push(text.as_bytes());
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_text_is_its_pieces_on_the_stack_and_off_it(pieces: Vec<Vec<u8>>) {
+            let mut text = Text::<64>::default();
+            pieces.iter().for_each(|piece| text.push(piece));
+            prop_assert_eq!(text.as_bytes(), pieces.concat());
+        }
+
+        #[test]
+        fn a_number_is_its_digits(number: u64) {
+            let mut text = Text::<8>::default();
+            text.push_number(number);
+            let wanted = number.to_string();
+            prop_assert_eq!(text.as_bytes(), wanted.as_bytes());
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! The head of a request that is as plain as most are, read beneath the HTTP library.
+//!
+//! It is read by the parser that hyper uses, into the types that hyper makes of it. Whatever
+//! says something of the connection, of a body or of a protocol is left to hyper.
+
+use std::mem::MaybeUninit;
+
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Request, Uri,
+    header::{CONNECTION, CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING, UPGRADE},
+    request::Parts,
+};
+
+/// The most fields of a head that is read here; more than any browser sends.
+const FIELDS_MAX: usize = 48;
+
+/// The head of a GET over HTTP/1.1, for one target of this edge, that keeps its connection and
+/// has no content; `None` if `bytes` are not exactly one such head.
+pub(super) fn plain(bytes: &[u8]) -> Option<Parts> {
+    let bytes = Bytes::copy_from_slice(bytes);
+    let mut fields = [const { MaybeUninit::uninit() }; FIELDS_MAX];
+    let mut read = httparse::Request::new(&mut []);
+    let length = read.parse_with_uninit_headers(&bytes, &mut fields).ok()?;
+    if length != httparse::Status::Complete(bytes.len())
+        || (read.method, read.version) != (Some("GET"), Some(1))
+    {
+        return None;
+    }
+    let target = read.path.filter(|target| target.starts_with('/'))?;
+    let uri = Uri::from_maybe_shared(bytes.slice_ref(target.as_bytes())).ok()?;
+    let mut headers = HeaderMap::with_capacity(read.headers.len());
+    for field in read.headers.iter() {
+        let name = HeaderName::from_bytes(field.name.as_bytes()).ok()?;
+        if !is_plain(&name, field.value) {
+            return None;
+        }
+        let value = HeaderValue::from_maybe_shared(bytes.slice_ref(field.value)).ok()?;
+        headers.append(name, value);
+    }
+    // A GET over HTTP/1.1 is what a new request is.
+    let (mut head, ()) = Request::new(()).into_parts();
+    head.uri = uri;
+    head.headers = headers;
+    Some(head)
+}
+
+fn is_plain(name: &HeaderName, value: &[u8]) -> bool {
+    match *name {
+        CONNECTION => value.eq_ignore_ascii_case(b"keep-alive"),
+        CONTENT_LENGTH | EXPECT | TRANSFER_ENCODING | UPGRADE => false,
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{Method, Version};
+
+    use super::*;
+
+    #[test]
+    fn a_plain_get_is_read_as_hyper_reads_it() {
+        let text = "GET /a?b=%20c HTTP/1.1\r\nHost: example.test\r\nX-A:  1 \r\nx-a:\r\n\
+                    Connection: Keep-Alive\r\n\r\n";
+        let head = plain(text.as_bytes()).unwrap();
+        assert_eq!((head.method, head.version), (Method::GET, Version::HTTP_11));
+        assert_eq!(head.uri, "/a?b=%20c");
+        assert_eq!(head.headers["host"], "example.test");
+        let values: Vec<_> = head.headers.get_all("x-a").iter().collect();
+        assert_eq!(values, ["1", ""]);
+    }
+
+    #[test]
+    fn whatever_is_not_plain_is_left_to_hyper() {
+        let fields = |fields: &str| format!("GET /a HTTP/1.1\r\nhost: a\r\n{fields}\r\n");
+        let many: String = (0..FIELDS_MAX).map(|n| format!("x-{n}: 1\r\n")).collect();
+        for text in [
+            fields("connection: close\r\n"),
+            fields("connection: keep-alive, upgrade\r\n"),
+            fields("upgrade: websocket\r\n"),
+            fields("expect: 100-continue\r\n"),
+            fields("content-length: 0\r\n"),
+            fields("transfer-encoding: chunked\r\n"),
+            fields("x y: 1\r\n"),
+            fields(&many),
+            fields("") + "GET /b HTTP/1.1\r\n",
+            "GET /a HTTP/1.1\r\nhost: a\r\n".into(),
+            "GET /a HTTP/1.0\r\nhost: a\r\n\r\n".into(),
+            "HEAD /a HTTP/1.1\r\nhost: a\r\n\r\n".into(),
+            "GET http://a/a HTTP/1.1\r\nhost: a\r\n\r\n".into(),
+            "GET a HTTP/1.1\r\nhost: a\r\n\r\n".into(),
+            "OPTIONS * HTTP/1.1\r\nhost: a\r\n\r\n".into(),
+        ] {
+            assert!(plain(text.as_bytes()).is_none(), "{text}");
+        }
+        assert!(plain(fields("x-a: 1\r\n").as_bytes()).is_some());
+    }
+}

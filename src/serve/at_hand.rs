@@ -1,0 +1,98 @@
+//! A hit whose head is written where it is read: no future, no response, no map of its fields.
+//!
+//! It decides by the same functions as [`respond`](super::respond), which answers whatever is
+//! not as plain as this: a fresh answer in memory, whole, to a viewer that asked for all of it,
+//! of a behaviour that leaves answers as they are.
+
+use bytes::Bytes;
+use http::{header, request};
+
+use super::{Edge, Viewer, ask, hit, part, recode::Chosen, reusable};
+use crate::{
+    policy::{
+        ServerTiming, deliver,
+        intent::{self, Intent},
+        lines::{self, Length, Lines},
+        peer, precondition,
+        reuse::Reuse,
+    },
+    store::{Found, Head},
+};
+
+/// Writes the head of the answer to `head`, a GET without content over HTTP/1.1, to `out` if
+/// it is at hand, and counts the request; its body then. Otherwise nothing is counted, and
+/// [`respond`](super::respond) is to be asked.
+pub fn at_hand(
+    edge: &Edge,
+    head: request::Parts,
+    viewer: &Viewer,
+    out: &mut Lines,
+) -> Option<Bytes> {
+    let site = edge.site.load();
+    if !site.snapshot.server.express {
+        return None;
+    }
+    let now = edge.clock.now();
+    let ask = ask::checked(head, false, viewer, now).ok()?;
+    let ask = peer::behind(ask, &site.snapshot.proxies.trusted);
+    let covered = viewer.covered.as_ref();
+    if covered.is_some_and(|names| !names.cover(&ask.host)) {
+        return None;
+    }
+    let behaviour = site.snapshot.behaviour(&ask.host, ask.path())?;
+    let rules = &behaviour.rules;
+    let plain = rules.viewer.leaves_answers_alone()
+        && rules.viewer.server_timing == ServerTiming::Off
+        && rules.viewer.rate_limit.is_none();
+    let secret = site.snapshot.server.debug_secret.as_ref();
+    if !plain || secret.is_some_and(|secret| secret.opens(&ask.headers)) {
+        return None;
+    }
+    let Intent::Cache(key) = intent::intent(&ask, rules) else {
+        return None;
+    };
+    let key = edge.searches.looked_up(&ask, rules, key);
+    let Found::Object(object) = edge.find(key, &ask, rules) else {
+        return None;
+    };
+    let Reuse::Serve(standing) = reusable(&object, &ask, rules, now) else {
+        return None;
+    };
+    let chosen = Chosen::of(&ask, rules, &object);
+    let whole = !part::wanted(&ask.headers) && !precondition::conditional(&ask.headers);
+    if chosen.missing.is_some() || !whole {
+        return None;
+    }
+    let made = edge.ids.text();
+    let request_id = deliver::request_id(&ask.headers).map_or(&made[..], |id| id.as_bytes());
+    let (status, body) = (chosen.head.status(), chosen.body);
+    let length = length(chosen.head, body)?;
+    if !lines::hit(
+        status,
+        chosen.head.lines(),
+        length,
+        standing,
+        request_id,
+        out,
+    ) {
+        return None;
+    }
+    let meters = site.meters.behaviour(behaviour.index);
+    meters.requests.count(hit::result(standing));
+    meters.viewer_bytes.more(body.len() as u64);
+    if !chosen.own {
+        let saved = object.body.len().saturating_sub(body.len());
+        meters.saved_bytes.more(saved as u64);
+    }
+    Some(body.clone())
+}
+
+/// Whether the stored fields say how long `body` is; `None` where they say something else.
+fn length(head: &Head, body: &Bytes) -> Option<Length> {
+    let actual = body.len() as u64;
+    let Some(said) = head.get(&header::CONTENT_LENGTH) else {
+        return Some(Length::Unsaid(actual));
+    };
+    let said: Option<u64> = std::str::from_utf8(said).ok()?.parse().ok();
+    (said == Some(actual)).then_some(Length::Stored)
+}

@@ -1,0 +1,324 @@
+//! The head of a stored answer: its status, and its fields as HTTP/1 writes them.
+//!
+//! The fields are one block of lines, `name: value` and CR LF each, in lower case and in
+//! their order, so that an HTTP/1 viewer is sent the block itself. No value has a CR or LF
+//! and no name a colon, so the lines say exactly which fields they came from. For those who
+//! want fields one by one, a few bytes beside the block say which names they have and where
+//! the first of them end, so that nobody has to look for that.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use memchr::memchr;
+
+use super::names::Place;
+
+/// What is between a name and its value, and after it.
+const COLON: &[u8] = b": ";
+const END: &[u8] = b"\r\n";
+
+/// For how many fields name and length are at hand; those after them are looked up by their
+/// text. Ordinary answers have fewer; one more would put an object into the allocator's next
+/// class, 32 bytes up.
+const NOTED_MAX: usize = 14;
+
+/// A status and fields, compactly: their text, and 64 bytes beside it.
+#[derive(Clone, Debug)]
+pub struct Head {
+    lines: Bytes,
+    status: StatusCode,
+    fields: u16,
+    notes: [Note; NOTED_MAX],
+}
+
+/// What is known of a field beside its text.
+#[derive(Clone, Copy, Debug, Default)]
+struct Note {
+    /// That of its name.
+    place: Place,
+    /// The length of its value; [`LONG`] when that is for its text to say.
+    length: u8,
+}
+
+/// A value too long for a [`Note`].
+const LONG: u8 = u8::MAX;
+
+/// What is known of a field after the noted ones.
+const UNKNOWN: Note = Note {
+    place: Place::NONE,
+    length: LONG,
+};
+
+/// A field where it lies.
+struct Field<'a> {
+    name: Name<'a>,
+    start: usize,
+    end: usize,
+}
+
+enum Name<'a> {
+    Known(&'static HeaderName),
+    Text(&'a [u8]),
+}
+
+impl Head {
+    /// The head whose lines are `lines`, made by [`write`] of `headers`.
+    pub(super) fn new(status: StatusCode, headers: &HeaderMap, lines: Bytes) -> Self {
+        let mut notes = [Note::default(); NOTED_MAX];
+        for (note, (name, value)) in notes.iter_mut().zip(headers) {
+            *note = Note {
+                place: Place::of(name),
+                length: u8::try_from(value.len()).unwrap_or(LONG),
+            };
+        }
+        Self {
+            lines,
+            status,
+            // A map has at most 32,768 names, and no origin is let send so many fields.
+            fields: u16::try_from(headers.len()).unwrap_or(u16::MAX),
+            notes,
+        }
+    }
+
+    /// The status.
+    pub const fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The fields as lines of HTTP/1, each with its CR LF; neither status line nor empty line.
+    pub const fn lines(&self) -> &Bytes {
+        &self.lines
+    }
+
+    /// How many fields there are, repeated names counted.
+    pub const fn len(&self) -> usize {
+        self.fields as usize
+    }
+
+    /// Whether there are none.
+    pub const fn is_empty(&self) -> bool {
+        self.fields == 0
+    }
+
+    /// The fields, in order: values without copying, and names but those without a place.
+    pub fn iter(&self) -> impl Iterator<Item = (Cow<'static, HeaderName>, HeaderValue)> {
+        self.fields().map(|field| {
+            let value = self.lines.slice(field.start..field.end);
+            // It was a value when it was stored.
+            let value = HeaderValue::from_maybe_shared(value)
+                .unwrap_or_else(|_| HeaderValue::from_static(""));
+            (field.name.whole(), value)
+        })
+    }
+
+    /// The bytes of the first value of `name`.
+    pub fn get(&self, name: &HeaderName) -> Option<&[u8]> {
+        let field = self.fields().find(|field| field.name.is(name))?;
+        Some(&self.lines[field.start..field.end])
+    }
+
+    /// Whether there is a field of this name.
+    pub fn has(&self, name: &HeaderName) -> bool {
+        self.get(name).is_some()
+    }
+
+    /// All fields as a map.
+    pub fn to_map(&self) -> HeaderMap {
+        let mut map = HeaderMap::with_capacity(self.len());
+        for (name, value) in self.iter() {
+            map.append(&*name, value);
+        }
+        map
+    }
+
+    /// The field that begins at `at`, as its text says; the name at `place`, if it has one.
+    #[cold]
+    fn read(&self, at: usize, place: Place) -> Option<Field<'_>> {
+        let line = self.lines.get(at..)?;
+        let (colon, end) = (memchr(b':', line)?, memchr(b'\r', line)?);
+        Some(Field {
+            name: match place.name() {
+                Some(name) => Name::Known(name),
+                None => Name::Text(&line[..colon]),
+            },
+            start: at + colon + COLON.len(),
+            end: at + end,
+        })
+    }
+
+    const fn fields(&self) -> Fields<'_> {
+        Fields {
+            head: self,
+            next: 0,
+            at: 0,
+        }
+    }
+}
+
+/// The fields of a head, one after another.
+struct Fields<'a> {
+    head: &'a Head,
+    /// Which is next, and where it begins.
+    next: usize,
+    at: usize,
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = Field<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Field<'a>> {
+        if self.at >= self.head.lines.len() {
+            return None;
+        }
+        let note = self.head.notes.get(self.next);
+        let note = note.copied().unwrap_or(UNKNOWN);
+        let field = match note.place.name() {
+            Some(name) if note.length != LONG => {
+                let start = self.at + name.as_str().len() + COLON.len();
+                Field {
+                    name: Name::Known(name),
+                    start,
+                    end: start + usize::from(note.length),
+                }
+            }
+            _ => self.head.read(self.at, note.place)?,
+        };
+        self.next += 1;
+        self.at = field.end + END.len();
+        Some(field)
+    }
+}
+
+impl Name<'_> {
+    fn is(&self, name: &HeaderName) -> bool {
+        match self {
+            Self::Known(known) => *known == name,
+            Self::Text(text) => *text == name.as_str().as_bytes(),
+        }
+    }
+
+    #[inline]
+    fn whole(&self) -> Cow<'static, HeaderName> {
+        match self {
+            Self::Known(name) => Cow::Borrowed(name),
+            Self::Text(text) => named(text),
+        }
+    }
+}
+
+/// The name that `text` is, from the table where it has a place by now.
+#[cold]
+fn named(text: &[u8]) -> Cow<'static, HeaderName> {
+    match Place::of_text(text).name() {
+        Some(name) => Cow::Borrowed(name),
+        None => Cow::Owned(
+            // It was a name when it was stored.
+            HeaderName::from_bytes(text).unwrap_or_else(|_| HeaderName::from_static("x-unknown")),
+        ),
+    }
+}
+
+/// What the lines of these fields take, in bytes.
+pub(super) fn lines_bytes(headers: &HeaderMap) -> usize {
+    let line = |(name, value): (&HeaderName, &HeaderValue)| {
+        name.as_str().len() + COLON.len() + value.len() + END.len()
+    };
+    headers.iter().map(line).sum()
+}
+
+/// Appends the lines of these fields.
+pub(super) fn write(headers: &HeaderMap, out: &mut Vec<u8>) {
+    for (name, value) in headers {
+        out.extend_from_slice(name.as_str().as_bytes());
+        out.extend_from_slice(COLON);
+        out.extend_from_slice(value.as_bytes());
+        out.extend_from_slice(END);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+
+    fn head(fields: &[(HeaderName, HeaderValue)]) -> (HeaderMap, Head) {
+        let mut map = HeaderMap::new();
+        for (name, value) in fields {
+            map.append(name, value.clone());
+        }
+        let mut lines = Vec::new();
+        write(&map, &mut lines);
+        assert_eq!(lines.len(), lines_bytes(&map));
+        let head = Head::new(StatusCode::OK, &map, lines.into());
+        (map, head)
+    }
+
+    fn names() -> impl Strategy<Value = HeaderName> {
+        let common = &["etag", "date", "vary", "set-cookie", "x-a", "x-b"];
+        // Too long for a place, which other tests want.
+        let any = "[!#$%&'*+.^_`|~0-9a-zA-Z-]{41,80}";
+        prop_oneof![
+            4 => prop::sample::select(&common[..]).prop_map(HeaderName::from_static),
+            1 => any.prop_map(|name| name.parse().unwrap()),
+        ]
+    }
+
+    fn values() -> impl Strategy<Value = HeaderValue> {
+        let byte = prop_oneof![
+            4 => 0x20..=0x7e_u8,
+            1 => 0x80..=0xff_u8,
+            1 => prop::sample::select(&b"\t :,"[..]),
+        ];
+        let lengths = prop_oneof![0..40_usize, 250..260_usize];
+        let bytes = lengths.prop_flat_map(move |length| vec(byte.clone(), length));
+        bytes.prop_map(|bytes| HeaderValue::from_bytes(&bytes).unwrap())
+    }
+
+    proptest! {
+        #[test]
+        fn the_lines_say_exactly_which_fields_they_came_from(
+            fields in vec((names(), values()), 0..2 * NOTED_MAX),
+        ) {
+            let (map, head) = head(&fields);
+            prop_assert_eq!(head.len(), map.len());
+            let seen = head.iter().map(|(name, value)| (name.into_owned(), value));
+            let seen: Vec<_> = seen.collect();
+            let wanted = map.iter().map(|(name, value)| (name.clone(), value.clone()));
+            prop_assert_eq!(&seen, &wanted.collect::<Vec<_>>());
+            prop_assert_eq!(&head.to_map(), &map);
+            for name in map.keys() {
+                prop_assert_eq!(head.get(name), map.get(name).map(HeaderValue::as_bytes));
+            }
+            prop_assert!(!head.has(&HeaderName::from_static("x-absent")));
+        }
+    }
+
+    #[test]
+    fn fields_are_lines_of_http_1() {
+        let field = |name, value| {
+            (
+                HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            )
+        };
+        let (_, head) = head(&[
+            field("etag", "\"a:b\""),
+            field("x-empty", ""),
+            field("link", "</a>"),
+            field("link", " </b> "),
+        ]);
+        let lines = "etag: \"a:b\"\r\nx-empty: \r\nlink: </a>\r\nlink:  </b> \r\n";
+        assert_eq!(head.lines(), lines);
+        assert_eq!(
+            head.get(&HeaderName::from_static("link")),
+            Some(&b"</a>"[..])
+        );
+        assert_eq!(
+            head.get(&HeaderName::from_static("x-empty")),
+            Some(&b""[..])
+        );
+    }
+}
