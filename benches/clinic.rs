@@ -1,7 +1,9 @@
-//! A clinic's edge as the benches see it: its configuration, and what its viewers ask.
+//! A clinic's edge as the benches see it: its configuration, what its viewers ask, and how
+//! instructions are counted.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{hint::black_box, net::SocketAddr, path::PathBuf, sync::Arc};
 
+use gungraun::{Callgrind, LibraryBenchmarkConfig};
 use http::Request;
 use warmfront::{
     config::{self, Machine},
@@ -10,6 +12,10 @@ use warmfront::{
     site::{Routed, Snapshot},
     time::Timestamp,
 };
+
+/// As the daemon has it.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// One behaviour for each kind of key.
 const CONFIG: &str = r#"
@@ -39,6 +45,36 @@ origin = "api"
 
 /// When everything here happens: Sun, 22 Nov 2026 12:00:00 GMT.
 pub(crate) const NOW: Timestamp = Timestamp::from_unix(1_795_348_800);
+
+/// How often each bench does what it counts: what happens once in many times, such as the
+/// store's housekeeping, has its share. `benches/gate` divides by it.
+pub(crate) const TIMES: usize = 100;
+
+/// How instructions are counted, and where: with the routines of the C library that every
+/// x86-64 machine has, since those it would choose by the processor differ in length. A page
+/// copied by `rep movsb` is one instruction on one machine and a thousand on the next.
+pub(crate) fn counting() -> LibraryBenchmarkConfig {
+    let mut config = LibraryBenchmarkConfig::default();
+    let callgrind = ["--cache-sim=no", "--dump-instr=yes"];
+    config
+        .env(
+            "GLIBC_TUNABLES",
+            "glibc.cpu.hwcaps=-AVX512F,-AVX512VL,-AVX2,-AVX,-ERMS,-FSRM",
+        )
+        .tool(Callgrind::with_args(callgrind));
+    config
+}
+
+/// Does `what` as often as is counted, and forgets what comes of it.
+///
+/// Counting begins and ends where a function of the bench's module does. A closure that is called
+/// in two places is such a function, and would end it: what is, is a method.
+#[inline(always)]
+pub(crate) fn often<R>(mut what: impl FnMut() -> R) {
+    for _ in 0..TIMES {
+        black_box(what());
+    }
+}
 
 /// The configuration, compiled.
 pub(crate) fn site() -> Arc<Snapshot> {

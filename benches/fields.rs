@@ -1,177 +1,171 @@
 //! What does it cost to read what peers write?
 //!
-//! `path`, `host` and `query` are read on every request, `accept-encoding` where
-//! answers vary by it, and `cache-control` once per answer of an origin (on every
-//! request too, where `request_directives = "honour"`). Each function is total, so
-//! its worst case is a question as much as its usual one: the rates in bytes per
-//! second should not fall with the length of the input.
+//! `path`, `host` and `query` are read on every request, `accept-encoding` where answers vary
+//! by it, and `cache-control` once per answer of an origin (on every request too, where
+//! `request_directives = "honour"`). Each function is total, so its worst case is a question as
+//! much as its usual one: figures should not grow faster than the input.
 //!
-//! A canonical path is only looked at; one that must be rewritten is built anew,
-//! in one allocation or more. A viewer chooses which of the two it sends.
+//! A canonical path is only looked at; one that must be rewritten is built anew, in one
+//! allocation or more. A viewer chooses which of the two it sends.
 //!
-//! `cargo bench --bench fields`
+//! `benches/gate fields`
+
+#![allow(
+    missing_docs,
+    unused_qualifications,
+    reason = "the modules and paths that gungraun's macros write"
+)]
 
 use std::hint::black_box;
 
-use criterion::{Criterion, Throughput};
+use gungraun::prelude::*;
 use http::HeaderValue;
 use warmfront::fields::{
-    cache_control::Directives, cookie, date, encoding::Codings, host::Host, path, query,
+    cache_control::Directives, cookie, date, encoding::Codings, etag::EntityTag, host::Host, path,
+    query, range,
 };
 
-fn main() {
-    let mut criterion = Criterion::default().configure_from_args();
-    paths(&mut criterion);
-    hosts(&mut criterion);
-    queries(&mut criterion);
-    cache_controls(&mut criterion);
-    accept_encodings(&mut criterion);
-    cookies(&mut criterion);
-    dates(&mut criterion);
-    criterion.final_summary();
+#[expect(dead_code, reason = "fields are read without a clinic")]
+mod clinic;
+
+use clinic::{NOW, often};
+
+#[library_benchmark(setup = text)]
+#[bench::as_it_is("/search/pcp/providers/4711/openings")]
+#[bench::escapes_as_they_are("/search/M%C3%BCller/%2Fopen")]
+#[bench::as_it_is_4k("/openings".repeat(400))]
+#[bench::rewritten_escapes("/search/%70cp/M%c3%bcller")]
+#[bench::rewritten_dots("/search/./pcp/../pcp//openings")]
+#[bench::rewritten_4k_of_dots("/a/..".repeat(700))]
+#[bench::refused("/static/..%2faccount")]
+fn read_path(text: String) -> String {
+    often(|| path::canonical(black_box(&text)).map(|path| path.len()));
+    text
 }
 
-/// Measures `read` on each of the named inputs, and its rate in bytes.
-fn compare<R>(
-    criterion: &mut Criterion,
-    field: &str,
-    inputs: &[(&str, &str)],
-    read: impl Fn(&str) -> R,
-) {
-    let mut group = criterion.benchmark_group(field);
-    for &(name, text) in inputs {
-        group.throughput(Throughput::Bytes(text.len() as u64));
-        group.bench_function(name, |bencher| bencher.iter(|| read(black_box(text))));
-    }
-    group.finish();
+#[library_benchmark(setup = text)]
+#[bench::name("mobile.example.com")]
+#[bench::name_and_port("Mobile.Example.com:8443")]
+#[bench::name_of_245_bytes("a-long-label.".repeat(18) + "example.com")]
+#[bench::ipv6("[2001:db8::1]:8080")]
+#[bench::refused("mobile.example.com,evil.example")]
+fn read_host(text: String) -> String {
+    often(|| Host::parse_authority(black_box(&text)));
+    text
 }
 
-/// Like [`compare`], for fields that are read as header values.
-fn compare_values<R>(
-    criterion: &mut Criterion,
-    field: &str,
-    inputs: &[(&str, &str)],
-    read: impl Fn(&HeaderValue) -> R,
-) {
-    let mut group = criterion.benchmark_group(field);
-    for &(name, text) in inputs {
-        let value = HeaderValue::from_str(text).expect("a field value");
-        group.throughput(Throughput::Bytes(text.len() as u64));
-        group.bench_function(name, |bencher| bencher.iter(|| read(black_box(&value))));
-    }
-    group.finish();
-}
-
-fn paths(criterion: &mut Criterion) {
-    let long = "/openings".repeat(400);
-    let dots = "/a/..".repeat(700);
-    let inputs = [
-        ("borrowed", "/search/pcp/providers/4711/openings"),
-        ("borrowed, escapes", "/search/M%C3%BCller/%2Fopen"),
-        ("borrowed, 3.6 kB", &long),
-        ("rewritten, escapes", "/search/%70cp/M%c3%bcller"),
-        ("rewritten, dots", "/search/./pcp/../pcp//openings"),
-        ("rewritten, 3.5 kB of dots", &dots),
-        ("refused", "/static/..%2faccount"),
-    ];
-    compare(criterion, "path", &inputs, |text| {
-        path::canonical(text).map(|path| path.len())
-    });
-}
-
-fn hosts(criterion: &mut Criterion) {
-    let long = format!("{}example.com", "a-long-label.".repeat(18));
-    let inputs = [
-        ("name", "mobile.example.com"),
-        ("name, port", "Mobile.Example.com:8443"),
-        ("name, 245 bytes", &long),
-        ("ipv6", "[2001:db8::1]:8080"),
-        ("refused", "mobile.example.com,evil.example"),
-    ];
-    compare(criterion, "host", &inputs, |text| {
-        Host::parse_authority(text)
-    });
-}
-
-fn queries(criterion: &mut Criterion) {
-    let many = "filter=value&".repeat(40);
-    let inputs = [
-        (
-            "8 pieces",
-            "Keyword=smith&Limit=20&Page=1&PracticeId=1234&Zipcode=10115&utm_source=app&_=1&s=6f1c",
-        ),
-        (
-            "8 pieces, escapes",
-            "Key%77ord=M%c3%bcller&%4Cimit=20&Page=%31&PracticeId=12%334&Zip+code=10115&utm%5Fsource=app&%5F=1&s=6f%31c",
-        ),
-        ("40 pieces", &many),
-        ("8 kB of separators", &"&".repeat(8_000)),
-    ];
-    // What a key does with them, but for choosing and sorting.
-    compare(criterion, "query", &inputs, |text| {
+// What a key does with them, but for choosing and sorting.
+#[library_benchmark(setup = text)]
+#[bench::eight(
+    "Keyword=smith&Limit=20&Page=1&PracticeId=1234&Zipcode=10115&utm_source=app&_=1&s=6f1c"
+)]
+#[bench::eight_escaped(
+    "Key%77ord=M%c3%bcller&%4Cimit=20&Page=%31&PracticeId=12%334&Zip+code=10115&utm%5Fsource=app&%5F=1&s=6f%31c"
+)]
+#[bench::forty("filter=value&".repeat(40))]
+#[bench::separators_8k("&".repeat(8_000))]
+fn read_query(text: String) -> String {
+    often(|| {
         let mut spelled = smallvec::SmallVec::<[u8; 1024]>::new();
-        for piece in query::pieces(text) {
+        for piece in query::pieces(black_box(&text)) {
             black_box(piece.name());
             piece.write_canonical(&mut spelled);
         }
         spelled.len()
     });
+    text
 }
 
-fn cache_controls(criterion: &mut Criterion) {
-    let hostile = "private=\"a, b\", no-cache=x, \"".repeat(100);
-    let inputs = [
-        ("max-age", "max-age=60"),
-        (
-            "usual",
-            "public, max-age=300, s-maxage=3600, stale-while-revalidate=60, stale-if-error=86400",
-        ),
-        (
-            "qualified",
-            "no-cache=\"set-cookie, x-tenant\", private=\"x-user\", max-age=60",
-        ),
-        ("3 kB of broken quotes", &hostile),
-    ];
-    compare_values(criterion, "cache-control", &inputs, |value| {
-        Directives::parse([value])
-    });
+#[library_benchmark(setup = value)]
+#[bench::max_age("max-age=60")]
+#[bench::usual(
+    "public, max-age=300, s-maxage=3600, stale-while-revalidate=60, stale-if-error=86400"
+)]
+#[bench::qualified("no-cache=\"set-cookie, x-tenant\", private=\"x-user\", max-age=60")]
+#[bench::broken_quotes_3k("private=\"a, b\", no-cache=x, \"".repeat(100))]
+fn read_cache_control(value: HeaderValue) -> HeaderValue {
+    often(|| Directives::parse([black_box(&value)]));
+    value
 }
 
-fn accept_encodings(criterion: &mut Criterion) {
-    let inputs = [
-        ("browser", "gzip, deflate, br, zstd"),
-        ("weights", "br;q=1.0, gzip;q=0.8, *;q=0.1"),
-        ("identity", "identity"),
-        ("3 kB of members", &"gzip;q=0.123,".repeat(230)),
-    ];
-    compare_values(criterion, "accept-encoding", &inputs, |value| {
-        Codings::parse([value]).normalised()
-    });
+#[library_benchmark(setup = value)]
+#[bench::browser("gzip, deflate, br, zstd")]
+#[bench::weights("br;q=1.0, gzip;q=0.8, *;q=0.1")]
+#[bench::identity("identity")]
+#[bench::members_3k("gzip;q=0.123,".repeat(230))]
+fn read_accept_encoding(value: HeaderValue) -> HeaderValue {
+    often(|| Codings::parse([black_box(&value)]).normalised());
+    value
 }
 
-fn cookies(criterion: &mut Criterion) {
-    let inputs = [
-        (
-            "6 cookies",
-            "_ga=GA1.2.1795348800; plan=gold; csrf=6f1c2b; theme=dark; region=berlin; seen=1",
-        ),
-        ("4 kB, 200 cookies", &"name=value-of-it; ".repeat(200)),
-    ];
-    compare_values(criterion, "cookie", &inputs, |value| {
-        cookie::pairs([value])
+#[library_benchmark(setup = value)]
+#[bench::six("_ga=GA1.2.1795348800; plan=gold; csrf=6f1c2b; theme=dark; region=berlin; seen=1")]
+#[bench::two_hundred("name=value-of-it; ".repeat(200))]
+fn read_cookie(value: HeaderValue) -> HeaderValue {
+    often(|| {
+        cookie::pairs([black_box(&value)])
             .filter(|(name, _)| *name == b"plan")
             .count()
     });
+    value
 }
 
-fn dates(criterion: &mut Criterion) {
-    let now = warmfront::time::Timestamp::from_unix(1_795_348_800);
-    let inputs = [
-        ("fixdate", "Sun, 22 Nov 2026 12:00:00 GMT"),
-        ("asctime", "Sun Nov 22 12:00:00 2026"),
-        ("no date", "-1"),
-    ];
-    compare(criterion, "date", &inputs, |text| {
-        date::parse(text.as_bytes(), now)
-    });
+#[library_benchmark(setup = text)]
+#[bench::fixdate("Sun, 22 Nov 2026 12:00:00 GMT")]
+#[bench::asctime("Sun Nov 22 12:00:00 2026")]
+#[bench::no_date("-1")]
+fn read_date(text: String) -> String {
+    often(|| date::parse(black_box(text.as_bytes()), NOW));
+    text
 }
+
+#[library_benchmark]
+fn write_date() {
+    often(|| date::format(black_box(NOW)));
+}
+
+#[library_benchmark(setup = text)]
+#[bench::strong("\"6f1c2b9d\"")]
+#[bench::weak("W/\"6f1c2b9d\"")]
+#[bench::none("6f1c2b9d")]
+fn read_etag(text: String) -> String {
+    often(|| EntityTag::parse(black_box(text.as_bytes())).is_some());
+    text
+}
+
+#[library_benchmark(setup = text)]
+#[bench::one("bytes=0-499")]
+#[bench::three("bytes=0-99, 200-299, -50")]
+#[bench::two_thousand("bytes=".to_owned() + &"0-1,".repeat(2_000))]
+fn read_range(text: String) -> String {
+    often(|| range::parse(black_box(text.as_bytes())).map(|ranges| ranges.resolve(1_024)));
+    text
+}
+
+fn text(text: impl ToString) -> String {
+    text.to_string()
+}
+
+fn value(text: impl AsRef<str>) -> HeaderValue {
+    HeaderValue::from_str(text.as_ref()).expect("a field value")
+}
+
+library_benchmark_group!(
+    name = of_requests,
+    benchmarks = [
+        read_path,
+        read_host,
+        read_query,
+        read_cookie,
+        read_accept_encoding,
+        read_range
+    ]
+);
+library_benchmark_group!(
+    name = of_both,
+    benchmarks = [read_cache_control, read_date, write_date, read_etag]
+);
+main!(
+    config = clinic::counting(),
+    library_benchmark_groups = [of_requests, of_both]
+);

@@ -1,56 +1,55 @@
 //! What does it cost to know which answer a request asks for?
 //!
-//! Every hit pays for one key, so its price is a part of `hit`'s. `key/…` makes
-//! the key of an ask that was checked already: the parts chosen, spelled
-//! canonically, sorted and hashed. `hash/…` is the hash of so many bytes alone.
-//! The difference of the two is what choosing, spelling and sorting cost; a key
-//! without a query hashes some 80 bytes, one of 40 parameters some 950.
+//! Every hit pays for one key, so its price is a part of `hit`'s: the parts of an ask that was
+//! checked already are chosen, spelled canonically, sorted and hashed. A key without a query
+//! hashes some 80 bytes, one of 40 parameters some 950.
 //!
-//! Strangers choose the query: `2,000 parameters in 8 kB` is the dearest key that one
-//! request can ask for. It should grow with the bytes, not with their arrangement.
+//! Strangers choose the query: `flood` is the dearest key that one request can ask for, 2,000
+//! parameters in 8 kB. It should grow with the bytes, not with their arrangement.
 //!
-//! `cargo bench --bench key`
+//! `benches/gate key`
+
+#![allow(
+    missing_docs,
+    unused_qualifications,
+    reason = "the modules and paths that gungraun's macros write"
+)]
 
 use std::hint::black_box;
 
-use criterion::{BenchmarkId, Criterion, Throughput};
+use gungraun::prelude::*;
+use warmfront::policy::{Ask, Rules};
 
 mod clinic;
 
-fn main() {
-    let mut criterion = Criterion::default().configure_from_args();
-    keys(&mut criterion);
-    hashes(&mut criterion);
-    criterion.final_summary();
+/// The five that count, shuffled among three that do not.
+const SEARCH: &str = "/search/pcp?utm_source=app&Zipcode=10115&Keyword=M%c3%bcller&Limit=20\
+                      &_=1795348800&Page=1&session=6f1c&PracticeId=1234";
+
+const PLANS: &[(&str, &str)] = &[
+    ("accept-language", "de-DE,de;q=0.9,en;q=0.7"),
+    ("x-tenant", "north"),
+    (
+        "cookie",
+        "_ga=GA1.2.1795348800; plan=gold; csrf=6f1c2b; theme=dark; region=berlin; seen=1",
+    ),
+];
+
+#[library_benchmark(setup = asked)]
+#[bench::no_query("/providers/4711/openings", &[])]
+#[bench::whitelist(SEARCH, &[])]
+#[bench::forty(&filters(40), &[])]
+#[bench::flood(&flood(), &[])]
+#[bench::fields_and_cookies("/plans/gold", PLANS)]
+fn key((ask, rules): (Ask, Rules)) -> (Ask, Rules) {
+    clinic::often(|| rules.key.key(black_box(&ask)));
+    (ask, rules)
 }
 
-fn keys(criterion: &mut Criterion) {
-    let site = clinic::site();
-    let mut group = criterion.benchmark_group("key");
-    let mut bench = |name: &str, target: &str, fields: &[(&str, &str)]| {
-        let ask = clinic::ask(target, fields);
-        let rules = clinic::rules(&site, &ask);
-        group.bench_function(name, |bencher| {
-            bencher.iter(|| rules.key.key(black_box(&ask)));
-        });
-    };
-    bench("no query", "/providers/4711/openings", &[]);
-    // The five that count, shuffled among three that do not.
-    let search = "/search/pcp?utm_source=app&Zipcode=10115&Keyword=M%c3%bcller&Limit=20&_=1795348800\
-                  &Page=1&session=6f1c&PracticeId=1234";
-    bench("8 parameters, 5 kept", search, &[]);
-    bench("40 parameters", &filters(40), &[]);
-    bench("2,000 parameters in 8 kB", &flood(), &[]);
-    let plans = [
-        ("accept-language", "de-DE,de;q=0.9,en;q=0.7"),
-        ("x-tenant", "north"),
-        (
-            "cookie",
-            "_ga=GA1.2.1795348800; plan=gold; csrf=6f1c2b; theme=dark; region=berlin; seen=1",
-        ),
-    ];
-    bench("2 fields and 2 cookies", "/plans/gold", &plans);
-    group.finish();
+fn asked(target: &str, fields: &[(&str, &str)]) -> (Ask, Rules) {
+    let ask = clinic::ask(target, fields);
+    let rules = clinic::rules(&clinic::site(), &ask);
+    (ask, rules)
 }
 
 /// A search with `count` filters, all of them in the key and none in its place.
@@ -70,14 +69,5 @@ fn flood() -> String {
     format!("/f?{}", names.collect::<Vec<_>>().join("&"))
 }
 
-fn hashes(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("hash");
-    for bytes in [64, 256, 1024] {
-        let text = vec![b'x'; bytes];
-        group.throughput(Throughput::Bytes(bytes as u64));
-        group.bench_function(BenchmarkId::from_parameter(bytes), |bencher| {
-            bencher.iter(|| blake3::hash(black_box(&text)));
-        });
-    }
-    group.finish();
-}
+library_benchmark_group!(name = of, benchmarks = key);
+main!(config = clinic::counting(), library_benchmark_groups = of);

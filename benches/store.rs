@@ -1,25 +1,32 @@
 //! What does it cost to find an answer in the store, and to keep one?
 //!
-//! `find` is a part of every hit. Its bench of one key is the least it can be,
-//! everything in the processor's caches; the one among many keys walks over more
-//! memory than they hold, as real traffic does. `variants` adds what `Vary` costs:
-//! a find goes from the newest variant to the one that matches, so the last of 64,
-//! and none of 64, are what a stranger can make it cost at most.
+//! `find` is a part of every hit. `variants` adds what `Vary` costs: a find goes from the newest
+//! variant to the one that matches, so the last of 64, and none of 64, are what a stranger can
+//! make it cost at most.
 //!
-//! `head` is what those pay who want a stored head's fields one by one: HTTP/2, and
-//! what becomes a 304 or a part. HTTP/1 can be sent its lines as they are.
+//! `head` is what those pay who want a stored head's fields one by one: HTTP/2, and what becomes a
+//! 304 or a part. HTTP/1 can be sent its lines as they are.
 //!
-//! `keep` is a part of every miss, not of any hit. In a full store it copies head
-//! and body, and pays for the evictions that make room. Whether the new object
-//! stays is moka's choice, which costs the same either way.
+//! `keep` is a part of every miss, not of any hit. In a full store it copies head and body, and
+//! pays for the evictions that make room. Whether the new object stays is moka's choice, which
+//! costs the same either way.
 //!
-//! `cargo bench --bench store`
+//! Instructions say nothing of the processor's caches: among more objects than these hold, a
+//! find waits for memory, which `peers/` measures in time.
+//!
+//! `benches/gate store`
 
-use std::hint::black_box;
+#![allow(
+    missing_docs,
+    unused_qualifications,
+    reason = "the modules and paths that gungraun's macros write"
+)]
+
+use std::{hint::black_box, sync::Arc};
 
 use bytes::Bytes;
-use criterion::{Criterion, Throughput};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use gungraun::prelude::*;
+use http::{HeaderMap, HeaderValue, StatusCode, header::LAST_MODIFIED};
 use warmfront::{
     policy::{
         Ask, Key, Meta, Rules, deliver,
@@ -27,148 +34,154 @@ use warmfront::{
         settle::{self, Times},
         variant::VARIANTS_MAX,
     },
-    store::{Found, Store},
+    store::{Found, Object, Store},
 };
 
 mod clinic;
 
-use clinic::NOW;
-
-/// As the daemon has it.
-#[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+use clinic::{NOW, often};
 
 const BODY_BYTES: usize = 1 << 10;
 
-/// Objects in the store that is searched: some 35 MB, more than caches hold.
-const OBJECTS: u128 = 20_000;
+/// Objects in the store that is searched.
+const OBJECTS: u128 = 2_000;
 
-fn main() {
-    let mut criterion = Criterion::default().configure_from_args();
-    let bench = Bench::new();
-    bench.find(&mut criterion);
-    bench.variants(&mut criterion);
-    bench.head_of(&mut criterion);
-    bench.keep(&mut criterion);
-    criterion.final_summary();
-}
+const VARY: &str = "accept-encoding, accept-language";
 
-/// An ask, and what its behaviour says of answers to it.
+/// An ask, and what its behaviour says of answers to it; a store with some.
 struct Bench {
     ask: Ask,
     rules: Rules,
     body: [Bytes; 1],
+    store: Store,
 }
 
+#[library_benchmark(setup = Bench::of_many)]
+#[bench::hit(0, true)]
+#[bench::miss(OBJECTS, false)]
+fn find((bench, first, found): (Bench, u128, bool)) -> Bench {
+    assert_eq!(bench.has(key(first), &bench.ask), found);
+    let mut number = first;
+    often(|| {
+        number += 1;
+        bench.has(key(number), &bench.ask)
+    });
+    bench
+}
+
+#[library_benchmark(setup = Bench::varying)]
+#[bench::the_only_one(1, 0, true)]
+#[bench::newest_of_64(VARIANTS_MAX, VARIANTS_MAX - 1, true)]
+#[bench::oldest_of_64(VARIANTS_MAX, 0, true)]
+#[bench::none_of_64(VARIANTS_MAX, VARIANTS_MAX, false)]
+fn variants((bench, ask, found): (Bench, Ask, bool)) -> Bench {
+    assert_eq!(bench.has(key(1), &ask), found);
+    often(|| bench.has(black_box(key(1)), &ask));
+    bench
+}
+
+#[library_benchmark(setup = Bench::full)]
+#[bench::one_kib_while_full()]
+fn keep((bench, head, number): (Bench, Head, u128)) -> Bench {
+    let mut number = number;
+    often(|| {
+        number += 1;
+        bench.put(key(number), &head);
+    });
+    bench
+}
+
+#[library_benchmark(setup = Bench::full)]
+#[bench::one_kib_in_the_place_of_its_like()]
+fn replace((bench, head, number): (Bench, Head, u128)) -> Bench {
+    often(|| bench.put(key(number), &head));
+    bench
+}
+
+#[library_benchmark(setup = Bench::kept)]
+#[bench::as_a_map()]
+fn head(object: Arc<Object>) -> Arc<Object> {
+    often(|| black_box(&object.head).to_map());
+    object
+}
+
+#[library_benchmark(setup = Bench::kept)]
+#[bench::one()]
+fn field(object: Arc<Object>) -> Arc<Object> {
+    often(|| black_box(&object.head).get(&LAST_MODIFIED).is_some());
+    object
+}
+
+/// What is kept of an answer besides its body.
+type Head = (Meta, HeaderMap);
+
 impl Bench {
-    fn new() -> Self {
+    fn new(bytes: u64) -> Self {
         let ask = clinic::ask("/providers/4711", &[("accept-encoding", "gzip, br")]);
         let rules = clinic::rules(&clinic::site(), &ask);
         let body = [Bytes::from(vec![b'x'; BODY_BYTES])];
-        Self { ask, rules, body }
+        let store = Store::new(bytes, 1 << 20);
+        Self {
+            ask,
+            rules,
+            body,
+            store,
+        }
     }
 
-    fn find(&self, criterion: &mut Criterion) {
-        let store = Store::new(256 << 20, 1 << 20);
-        let head = self.head(&self.ask, "");
+    /// One with many keys, and where to look first.
+    fn of_many(first: u128, found: bool) -> (Self, u128, bool) {
+        let bench = Self::new(64 << 20);
+        let head = bench.head(&bench.ask, "");
         for number in 0..OBJECTS {
-            self.put(&store, key(number), &head);
+            bench.put(key(number), &head);
         }
-        let mut group = criterion.benchmark_group("find");
-        let find = |number| store.find(key(number), |object| self.matches(&object.meta, &self.ask));
-        group.bench_function("hit, one key", |bencher| {
-            assert!(matches!(find(7), Found::Object(_)));
-            bencher.iter(|| find(black_box(7)));
-        });
-        group.bench_function("hit, many keys", |bencher| {
-            let mut number = 0;
-            bencher.iter(|| {
-                // 7919 is prime: all keys in turn, neighbours far apart.
-                number = (number + 7_919) % OBJECTS;
-                find(number)
-            });
-        });
-        group.bench_function("miss", |bencher| {
-            assert!(matches!(find(OBJECTS), Found::Nothing));
-            let mut number = OBJECTS;
-            bencher.iter(|| {
-                number += 1;
-                find(number)
-            });
-        });
-        group.finish();
+        (bench, first, found)
     }
 
-    fn variants(&self, criterion: &mut Criterion) {
-        let store = Store::new(16 << 20, 1 << 20);
-        let (one, many) = (key(1), key(2));
-        let speaking = |language: usize| {
-            let mut ask = self.ask.clone();
-            let value = HeaderValue::from_str(&format!("x-{language:04}, en;q=0.5"));
-            ask.headers
-                .insert("accept-language", value.expect("a field value"));
-            ask
-        };
-        let vary = "accept-encoding, accept-language";
-        self.put(&store, one, &self.head(&speaking(0), vary));
-        for language in 0..VARIANTS_MAX {
-            self.put(&store, many, &self.head(&speaking(language), vary));
+    /// One with `count` variants of a key, and an ask in this of their languages.
+    fn varying(count: usize, language: usize, found: bool) -> (Self, Ask, bool) {
+        let bench = Self::new(16 << 20);
+        for language in 0..count {
+            bench.put(key(1), &bench.head(&bench.speaking(language), VARY));
         }
-        let mut group = criterion.benchmark_group("variants");
-        let mut bench = |name: &str, key: Key, language: usize, found: bool| {
-            let ask = speaking(language);
-            let find = || store.find(black_box(key), |object| self.matches(&object.meta, &ask));
-            assert_eq!(matches!(find(), Found::Object(_)), found, "{name}");
-            group.bench_function(name, |bencher| bencher.iter(find));
-        };
-        bench("the only one", one, 0, true);
-        bench("newest of 64", many, VARIANTS_MAX - 1, true);
-        bench("oldest of 64", many, 0, true);
-        bench("none of 64", many, VARIANTS_MAX, false);
-        group.finish();
+        let ask = bench.speaking(language);
+        (bench, ask, found)
     }
 
-    fn head_of(&self, criterion: &mut Criterion) {
-        let store = Store::new(8 << 20, 1 << 20);
-        self.put(&store, key(1), &self.head(&self.ask, ""));
-        let Found::Object(object) = store.find(key(1), |_| true) else {
-            panic!("it was just kept")
-        };
-        let mut group = criterion.benchmark_group("head");
-        group.bench_function("as a map", |bencher| {
-            bencher.iter(|| black_box(&object.head).to_map());
-        });
-        group.bench_function("one field", |bencher| {
-            bencher.iter(|| black_box(&object.head).get(&http::header::LAST_MODIFIED));
-        });
-        group.finish();
+    /// One that has no room left, what is kept in it, and the last key tried.
+    fn full() -> (Self, Head, u128) {
+        let bench = Self::new(2 << 20);
+        let head = bench.head(&bench.ask, "");
+        let mut number = 0;
+        while bench.store.usage().evictions == 0 {
+            number += 1;
+            bench.put(key(number), &head);
+        }
+        (bench, head, number)
     }
 
-    fn keep(&self, criterion: &mut Criterion) {
-        let mut group = criterion.benchmark_group("keep");
-        group.throughput(Throughput::Bytes(BODY_BYTES as u64));
-        let head = self.head(&self.ask, "");
-        group.bench_function("1 KiB, while full", |bencher| {
-            let store = Store::new(8 << 20, 1 << 20);
-            let mut number = 0;
-            while store.usage().evictions == 0 {
-                self.put(&store, key(number), &head);
-                number += 1;
-            }
-            bencher.iter(|| {
-                number += 1;
-                self.put(&store, key(number), &head);
-            });
-        });
-        group.bench_function("1 KiB, in the place of its like", |bencher| {
-            let store = Store::new(8 << 20, 1 << 20);
-            bencher.iter(|| self.put(&store, key(1), &head));
-        });
-        group.finish();
+    /// An object of it.
+    fn kept() -> Arc<Object> {
+        let bench = Self::new(8 << 20);
+        bench.put(key(1), &bench.head(&bench.ask, ""));
+        match bench.store.find(key(1), |_| true) {
+            Found::Object(object) => object,
+            _ => panic!("it was just kept"),
+        }
+    }
+
+    /// The ask in one of many languages.
+    fn speaking(&self, language: usize) -> Ask {
+        let mut ask = self.ask.clone();
+        let value = HeaderValue::from_str(&format!("x-{language:04}, en;q=0.5"));
+        ask.headers
+            .insert("accept-language", value.expect("a field value"));
+        ask
     }
 
     /// What is stored of an answer to `ask` that varies by `vary`.
-    fn head(&self, ask: &Ask, vary: &'static str) -> (Meta, HeaderMap) {
+    fn head(&self, ask: &Ask, vary: &'static str) -> Head {
         let fields = [
             ("content-type", "application/json; charset=utf-8"),
             ("content-length", "1024"),
@@ -196,9 +209,17 @@ impl Bench {
         (meta, headers)
     }
 
+    /// Whether there is an answer to `ask`.
+    fn has(&self, key: Key, ask: &Ask) -> bool {
+        let matches = |object: &Object| self.matches(&object.meta, ask);
+        matches!(self.store.find(key, matches), Found::Object(_))
+    }
+
     /// Keeps an answer; full stores may refuse it.
-    fn put(&self, store: &Store, key: Key, (meta, headers): &(Meta, HeaderMap)) {
-        let kept = store.keep(key, (meta.clone(), headers), &self.body, NOW);
+    fn put(&self, key: Key, (meta, headers): &Head) {
+        let kept = self
+            .store
+            .keep(key, (meta.clone(), headers), &self.body, NOW);
         let _ = black_box(kept);
     }
 
@@ -214,3 +235,9 @@ fn key(number: u128) -> Key {
     // The fractional digits of the golden ratio: odd, so no two numbers collide.
     Key((number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835))
 }
+
+library_benchmark_group!(
+    name = of,
+    benchmarks = [find, variants, head, field, keep, replace]
+);
+main!(config = clinic::counting(), library_benchmark_groups = of);

@@ -1,9 +1,13 @@
 //! What the edge adds about the way a message came: X-Forwarded-For and Via.
 
-use std::net::IpAddr;
+use std::{
+    fmt::Write as _,
+    net::{IpAddr, Ipv4Addr},
+};
 
-use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderValue, Version};
+
+use super::text::Text;
 
 /// The name by which Via, Cache-Status and X-Cache know this edge.
 pub const PSEUDONYM: &str = "warmfront";
@@ -18,7 +22,30 @@ pub fn append_for<'a>(
     existing: impl IntoIterator<Item = &'a HeaderValue>,
     addr: IpAddr,
 ) -> HeaderValue {
-    append(existing, &addr.to_canonical().to_string())
+    append(existing, |line| match addr.to_canonical() {
+        IpAddr::V4(addr) => push_v4(line, addr),
+        // Writing to a `Line` cannot fail.
+        IpAddr::V6(addr) => drop(write!(line, "{addr}")),
+    })
+}
+
+/// Writes `addr`, from its end; a tenth of what formatting it takes.
+fn push_v4(line: &mut Line, addr: Ipv4Addr) {
+    // One longer than the longest: a dot stands before every number.
+    let mut text = [b'.'; 16];
+    let mut start = text.len();
+    for mut octet in addr.octets().into_iter().rev() {
+        loop {
+            start -= 1;
+            text[start] = b'0' + octet % 10;
+            octet /= 10;
+            if octet == 0 {
+                break;
+            }
+        }
+        start -= 1;
+    }
+    line.push(&text[start + 1..]);
 }
 
 /// The Via field of a message that passes: what it had, then us
@@ -31,31 +58,45 @@ pub fn via<'a>(
     existing: impl IntoIterator<Item = &'a HeaderValue>,
     version: Version,
 ) -> HeaderValue {
-    let version = match version {
-        Version::HTTP_09 => "0.9",
-        Version::HTTP_10 => "1.0",
-        Version::HTTP_2 => "2.0",
-        Version::HTTP_3 => "3.0",
+    let ours = match version {
+        Version::HTTP_09 => "0.9 warmfront",
+        Version::HTTP_10 => "1.0 warmfront",
+        Version::HTTP_2 => "2.0 warmfront",
+        Version::HTTP_3 => "3.0 warmfront",
         // A foreign enum; everything else that hyper speaks is 1.1.
-        _ => "1.1",
+        _ => "1.1 warmfront",
     };
-    append(existing, &format!("{version} {PSEUDONYM}"))
+    let mut existing = existing.into_iter().peekable();
+    if existing.peek().is_none() {
+        return HeaderValue::from_static(ours);
+    }
+    append(existing, |line| line.push(ours.as_bytes()))
 }
 
-/// One line that lists the values and then `last`; empty values are left out.
-fn append<'a>(existing: impl IntoIterator<Item = &'a HeaderValue>, last: &str) -> HeaderValue {
-    let mut line = BytesMut::with_capacity(128);
+/// A field value built on the stack.
+type Line = Text<128>;
+
+/// One line that lists the values and then what `last` adds; empty values are left out.
+fn append<'a>(
+    existing: impl IntoIterator<Item = &'a HeaderValue>,
+    last: impl Fn(&mut Line),
+) -> HeaderValue {
+    let mut line = Line::default();
     for value in existing {
         if !value.is_empty() {
-            line.put_slice(value.as_bytes());
-            line.put_slice(b", ");
+            line.push(value.as_bytes());
+            line.push(b", ");
         }
     }
-    line.put_slice(last.as_bytes());
+    last(&mut line);
     // What field values are made of is a field value; if it ever were not, what
     // we know ourselves still goes out.
-    HeaderValue::from_maybe_shared(line.freeze())
-        .or_else(|_| HeaderValue::from_maybe_shared(Bytes::copy_from_slice(last.as_bytes())))
+    HeaderValue::from_bytes(line.as_bytes())
+        .or_else(|_| {
+            let mut alone = Line::default();
+            last(&mut alone);
+            HeaderValue::from_bytes(alone.as_bytes())
+        })
         .unwrap_or_else(|_| HeaderValue::from_static(PSEUDONYM))
 }
 
@@ -83,6 +124,8 @@ mod tests {
             "a, unknown, 2001:db8::1",
         );
         check(&[], "::ffff:192.0.2.1", "192.0.2.1");
+        check(&[], "255.255.255.255", "255.255.255.255");
+        check(&[], "0.10.100.7", "0.10.100.7");
     }
 
     #[test]
@@ -99,6 +142,8 @@ mod tests {
         );
         check(&[], Version::HTTP_10, "1.0 warmfront");
         check(&[], Version::HTTP_3, "3.0 warmfront");
+        check(&[""], Version::HTTP_09, "0.9 warmfront");
+        assert_eq!(via([], Version::HTTP_11), format!("1.1 {PSEUDONYM}"));
     }
 
     proptest! {

@@ -14,27 +14,10 @@ use smallvec::SmallVec;
 
 use super::list::members;
 
-/// Fields of one connection, whether Connection names them or not. `Alt-Svc` is not one by
-/// the letter, but says where else its sender can be reached (RFC 7838 §3): a viewer that
-/// followed an origin's would go past us, and there is nowhere else to reach us.
-const HOP_BY_HOP: [HeaderName; 11] = [
-    header::ALT_SVC,
-    CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    header::TE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-    UPGRADE,
-    header::PROXY_AUTHENTICATE,
-    HeaderName::from_static("proxy-authentication-info"),
-    header::PROXY_AUTHORIZATION,
-];
-
 /// End-to-end fields that Connection cannot remove: framing, identity, and what
 /// decides about storing and reuse. "A sender MUST NOT send a connection option
 /// corresponding to a field that is intended for all recipients of the content."
-const PROTECTED: [HeaderName; 32] = [
+static PROTECTED: [HeaderName; 32] = [
     header::ACCEPT_ENCODING,
     header::AGE,
     header::AUTHORIZATION,
@@ -69,24 +52,59 @@ const PROTECTED: [HeaderName; 32] = [
     HeaderName::from_static("x-request-id"),
 ];
 
-/// Removes the fields that end here: the hop-by-hop ones, and those that
+/// The fields of one message that end here: the hop-by-hop ones, and those that its
 /// Connection names unless they are protected.
 ///
-/// Protected are the built-in names above, every `X-Forwarded-*`, and those in
-/// `protected`: keyed fields, tags, whatever the behaviour relies on.
+/// Protected are the built-in names above, every `X-Forwarded-*`, and whatever else the
+/// behaviour relies on: keyed fields, tags.
+#[derive(Debug)]
+pub struct Ending(SmallVec<[HeaderName; 4]>);
+
+impl Ending {
+    /// Those of a message with `headers`; `protected` are deaf to Connection too.
+    pub fn of(headers: &HeaderMap, protected: &[HeaderName]) -> Self {
+        let nominated = members(headers.get_all(CONNECTION))
+            .filter_map(|option| HeaderName::from_bytes(option).ok())
+            .filter(|name| !is_protected(name) && !protected.contains(name));
+        Self(nominated.collect())
+    }
+
+    /// Whether the field `name` is one of them.
+    pub fn has(&self, name: &HeaderName) -> bool {
+        is_hop_by_hop(name) || self.0.contains(name)
+    }
+}
+
+/// Removes the fields that end here; of those that Connection names, not the `protected`.
 pub fn strip(headers: &mut HeaderMap, protected: &[HeaderName]) {
-    let nominated: SmallVec<[HeaderName; 4]> = members(headers.get_all(CONNECTION))
-        .filter_map(|option| HeaderName::from_bytes(option).ok())
-        .filter(|name| !is_protected(name) && !protected.contains(name))
-        .collect();
-    for name in HOP_BY_HOP.iter().chain(&nominated) {
+    let ending = Ending::of(headers, protected);
+    let names = headers.keys().filter(|name| ending.has(name));
+    let gone: SmallVec<[HeaderName; 4]> = names.cloned().collect();
+    for name in &gone {
         headers.remove(name);
     }
 }
 
-/// Whether a field is about one connection by its name alone.
+/// Whether a field is about one connection by its name alone, whether Connection names it or
+/// not. `Alt-Svc` is not one by the letter, but says where else its sender can be reached
+/// (RFC 7838 §3): a viewer that followed an origin's would go past us, and there is nowhere
+/// else to reach us.
 pub fn is_hop_by_hop(name: &HeaderName) -> bool {
-    HOP_BY_HOP.contains(name)
+    // Told apart by their lengths, for the most part.
+    matches!(
+        name.as_str(),
+        "alt-svc"
+            | "connection"
+            | "keep-alive"
+            | "proxy-connection"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+            | "proxy-authenticate"
+            | "proxy-authentication-info"
+            | "proxy-authorization"
+    )
 }
 
 /// The Upgrade field, when the message asks for it in Connection too.

@@ -240,7 +240,10 @@ where
         }
         let left = turn.poll_end(cx);
         match (turned, left) {
-            (Poll::Ready(result), _) => Poll::Ready(over(result)),
+            (Poll::Ready(result), _) => {
+                over(result);
+                Poll::Ready(())
+            }
             (Poll::Pending, Poll::Ready(Err(_))) => Poll::Ready(()),
             (Poll::Pending, _) => Poll::Pending,
         }

@@ -8,7 +8,7 @@
 //! viewer that stood still.
 
 use std::{
-    future::Future,
+    future::{Future, poll_fn},
     pin::pin,
     sync::{
         Arc,
@@ -17,19 +17,20 @@ use std::{
     time::Duration,
 };
 
-use http::{Method, Request, Response, StatusCode};
-use hyper::{body::Incoming, client::conn::TrySendError};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use tokio::{
     sync::{Notify, OwnedSemaphorePermit},
-    time::{Instant, sleep_until},
+    time::Instant,
 };
 
 use crate::{
     origin::{
         FetchError, Fetched, OnInterim, Timings,
-        connection::{Lent, broke_protocol, refused},
+        connection::{FIELDS_MAX, Lent, Unanswered},
         error::{Cause, Failed},
         head::{framing_http1, framing_http2, invalid, misframed},
+        incoming::Incoming,
+        patience::Patience,
         pool::{Choice, Pool},
         received::{Held, Received},
         request::{asks_upgrade, for_http1, for_http2},
@@ -43,7 +44,7 @@ use crate::{
 /// `103 Early Hints` usually comes once.
 pub const INTERIM_MAX: usize = 32;
 
-type Answered = Result<Response<Incoming>, TrySendError<Request<Sent>>>;
+type Answered = Result<Response<Incoming>, Unanswered>;
 
 /// What the attempts for one request share.
 struct Exchange<'a> {
@@ -57,17 +58,29 @@ struct Exchange<'a> {
     permit: Option<OwnedSemaphorePermit>,
 }
 
-/// An attempt that failed, and the request if it is still whole.
+/// An attempt that failed, and what is left of the request.
 struct Broken {
     failed: Failed,
-    request: Option<Request<Sent>>,
+    left: Left,
 }
 
-/// Sends `request` until a head arrives or the plan gives up.
+/// What is left of a request after an attempt that failed.
+enum Left {
+    /// All of it.
+    Whole(Box<Request<Sent>>),
+    /// Nothing, but it had no body and can be made once more.
+    Again,
+    /// Nothing.
+    Nothing,
+}
+
+/// Sends `request`, which `again` makes once more if it has no body, until a head arrives or
+/// the plan gives up.
 pub(super) async fn run(
-    pool: &Arc<Pool>,
+    pool: Arc<Pool>,
     origin: &Arc<Origin>,
-    mut request: Request<Sent>,
+    mut request: Box<Request<Sent>>,
+    again: impl Fn() -> Option<Request<Sent>>,
 ) -> Result<Fetched, FetchError> {
     if request.method() == Method::CONNECT {
         let cause = Cause::Seen("CONNECT asks for a tunnel, not for a response");
@@ -85,7 +98,7 @@ pub(super) async fn run(
         Choice::Any
     };
     let mut exchange = Exchange {
-        pool,
+        pool: &pool,
         origin,
         plan,
         upgrade,
@@ -95,16 +108,18 @@ pub(super) async fn run(
     let mut attempts_made = 0;
     loop {
         attempts_made += 1;
-        let Broken {
-            failed,
-            request: left,
-        } = match exchange.attempt(request).await {
+        let Broken { failed, left } = match exchange.attempt(request).await {
             Ok(fetched) => return Ok(fetched),
             Err(broken) => *broken,
         };
-        match (failover::next(&plan, attempts_made, &failed.failure), left) {
-            (Next::Retry, Some(again)) => request = again,
-            (Next::Retry, None) | (Next::GiveUp, _) => return Err(failed.of(origin)),
+        let left = match (failover::next(&plan, attempts_made, &failed.failure), left) {
+            (Next::Retry, Left::Whole(left)) => Some(left),
+            (Next::Retry, Left::Again) => again().map(Box::new),
+            (Next::Retry, Left::Nothing) | (Next::GiveUp, _) => None,
+        };
+        match left {
+            Some(left) => request = left,
+            None => return Err(failed.of(origin)),
         }
         let kept_failed = matches!(failed.failure.phase, Phase::Send | Phase::Head);
         if exchange.choice == Choice::Any && kept_failed {
@@ -114,19 +129,19 @@ pub(super) async fn run(
 }
 
 impl Exchange<'_> {
-    async fn attempt(&mut self, mut request: Request<Sent>) -> Result<Fetched, Box<Broken>> {
+    async fn attempt(&mut self, mut request: Box<Request<Sent>>) -> Result<Fetched, Box<Broken>> {
         let clock = self.pool.clock();
         let (mut lent, connect) = match self.connected().await {
             Ok(connected) => connected,
             Err(failed) => {
                 return Err(Box::new(Broken {
                     failed,
-                    request: Some(request),
+                    left: Left::Whole(request),
                 }));
             }
         };
         shape(&mut request, &lent, self.origin).map_err(Broken::beyond_repeat)?;
-        let spare = (lent.kept() && self.plan.replayable).then(|| copied(&request));
+        let again = lent.kept() && self.plan.replayable;
         let upload = request.body_mut().watched(clock);
         let interim = Interim::watched(&mut request, &lent);
         let method = request.method().clone();
@@ -134,21 +149,23 @@ impl Exchange<'_> {
         let started = clock.instant();
         let allowed = self.origin.response_timeout;
         let upload_ref = upload.as_deref();
+        let mut patience = lent.patience();
         let answered = awaited(
-            lent.send(request),
+            lent.send(request, &interim),
             upload_ref,
-            interim.as_deref(),
-            started,
-            allowed,
+            &interim,
+            &mut patience,
+            (started, allowed),
         )
         .await;
+        lent.keep_patience(patience);
         let timings = Timings {
             connect,
             first_byte: clock.instant() - started,
         };
         let response = match answered.map_err(Broken::beyond_repeat)? {
             Ok(response) => response,
-            Err(error) => return Err(unanswered(error, lent.kept(), spare, upload_ref)),
+            Err(error) => return Err(unanswered(error, lent.kept(), again, upload_ref)),
         };
         self.fetched(response, &method, lent, upload, timings)
             .map_err(Broken::beyond_repeat)
@@ -209,44 +226,59 @@ impl Broken {
     fn beyond_repeat(failed: Failed) -> Box<Self> {
         Box::new(Self {
             failed,
-            request: None,
+            left: Left::Nothing,
         })
     }
 }
 
 /// Interim responses of one attempt: passed on, counted.
 #[derive(Default)]
-struct Interim {
+pub(super) struct Interim {
+    pass: Option<OnInterim>,
     seen: AtomicUsize,
     flooded: Notify,
 }
 
+const TOO_MANY: &str = "too many interim responses";
+
 impl Interim {
-    /// Watches those to `request`, where hyper shows them: over HTTP/1.1.
-    fn watched(request: &mut Request<Sent>, lent: &Lent) -> Option<Arc<Self>> {
-        if matches!(lent, Lent::Stream(_)) {
-            return None;
-        }
-        let interim = Arc::new(Self::default());
+    /// Watches those to `request`. Over HTTP/1.1 hyper shows them, as the request says; over
+    /// HTTP/2 whoever sends it does.
+    fn watched(request: &mut Request<Sent>, lent: &Lent) -> Arc<Self> {
         let pass = request.extensions().get::<OnInterim>().cloned();
-        let counted = Arc::clone(&interim);
-        hyper::ext::on_informational(request, move |response| {
-            if counted.seen.fetch_add(1, Ordering::Relaxed) >= INTERIM_MAX {
-                counted.flooded.notify_one();
-            } else if let Some(OnInterim(pass)) = &pass
-                && response.status() != StatusCode::CONTINUE
-            {
-                pass(response.status(), response.headers());
-            }
+        let interim = Arc::new(Self {
+            pass,
+            ..Self::default()
         });
-        Some(interim)
+        if matches!(lent, Lent::Own(_)) {
+            let shown = Arc::clone(&interim);
+            hyper::ext::on_informational(request, move |response| {
+                if shown.saw(response.status(), response.headers()).is_err() {
+                    shown.flooded.notify_one();
+                }
+            });
+        }
+        interim
     }
 
-    async fn flooded(interim: Option<&Self>) {
-        match interim {
-            Some(interim) => interim.flooded.notified().await,
-            None => std::future::pending().await,
+    /// Counts one and passes it on; an error when it is no such response, or one too many.
+    pub(super) fn saw(&self, status: StatusCode, headers: &HeaderMap) -> Result<(), Cause> {
+        if self.seen.fetch_add(1, Ordering::Relaxed) >= INTERIM_MAX {
+            return Err(Cause::Seen(TOO_MANY));
         }
+        if headers.len() > FIELDS_MAX {
+            return Err(Cause::Seen("too many fields"));
+        }
+        // "HTTP/2 removes support for the 101 (Switching Protocols) informational status
+        // code" (RFC 9113 §8.6); over HTTP/1.1 it is a final one, and not seen here.
+        let ours = matches!(
+            status,
+            StatusCode::CONTINUE | StatusCode::SWITCHING_PROTOCOLS
+        );
+        if let (Some(OnInterim(pass)), false) = (&self.pass, ours) {
+            pass(status, headers);
+        }
+        Ok(())
     }
 }
 
@@ -255,9 +287,9 @@ impl Interim {
 async fn awaited(
     response: impl Future<Output = Answered>,
     upload: Option<&Upload>,
-    interim: Option<&Interim>,
-    started: Instant,
-    allowed: Duration,
+    interim: &Interim,
+    patience: &mut Patience,
+    (started, allowed): (Instant, Duration),
 ) -> Result<Answered, Failed> {
     let mut response = pin!(response);
     let mut deadline = started + allowed;
@@ -265,8 +297,8 @@ async fn awaited(
         tokio::select! {
             biased;
             answered = &mut response => return Ok(answered),
-            () = Interim::flooded(interim) => return Err(invalid("too many interim responses")),
-            () = sleep_until(deadline) => {}
+            () = interim.flooded.notified() => return Err(invalid(TOO_MANY)),
+            () = poll_fn(|cx| patience.poll_until(cx, deadline)) => {}
         }
         let (state, last) = upload.map_or((State::Ended, started), Upload::state);
         if last + allowed <= deadline {
@@ -288,42 +320,25 @@ fn shape(request: &mut Request<Sent>, lent: &Lent, origin: &Origin) -> Result<()
     }
 }
 
-/// The same request once more; only for one without a body. It costs a copy of the fields
-/// whether it is needed or not, since the connection keeps what it was given.
-fn copied(request: &Request<Sent>) -> Request<Sent> {
-    let mut copy = Request::new(Sent::empty());
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.version_mut() = request.version();
-    *copy.headers_mut() = request.headers().clone();
-    *copy.extensions_mut() = request.extensions().clone();
-    copy
-}
-
-/// Why there was no response, and whether the request may be sent again.
+/// Why there was no response, and whether the request may be sent again; `again` is whether
+/// it can be made once more.
 fn unanswered(
-    mut error: TrySendError<Request<Sent>>,
+    Unanswered { cause, unsent }: Unanswered,
     kept: bool,
-    spare: Option<Request<Sent>>,
+    again: bool,
     upload: Option<&Upload>,
 ) -> Box<Broken> {
-    let unsent = error.take_message();
-    let error = error.into_error();
     let upload = upload.map(|upload| upload.state().0);
     let (blame, phase, retry) = if unsent.is_some() {
         (Blame::Network, Phase::Send, Retry::Unsent)
     } else if upload == Some(State::Broken) {
         (Blame::Viewer, Phase::Send, Retry::No)
-    } else if refused(&error) {
-        let retry = if spare.is_some() {
-            Retry::Unsent
-        } else {
-            Retry::No
-        };
+    } else if cause.unprocessed() {
+        let retry = if again { Retry::Unsent } else { Retry::No };
         (Blame::Origin, Phase::Send, retry)
-    } else if broke_protocol(&error) {
+    } else if cause.broke_protocol() {
         (Blame::Origin, Phase::Head, Retry::No)
-    } else if error.is_user() {
+    } else if cause.is_ours() {
         (Blame::Us, Phase::Send, Retry::No)
     } else {
         let uploading = upload.is_some_and(|state| state != State::Ended);
@@ -334,9 +349,11 @@ fn unanswered(
             if kept { Retry::Reused } else { Retry::No },
         )
     };
-    let failed = Failed::new(blame, phase, error).with_retry(retry);
-    Box::new(Broken {
-        failed,
-        request: unsent.or(spare),
-    })
+    let failed = Failed::new(blame, phase, cause).with_retry(retry);
+    let left = match unsent {
+        Some(unsent) => Left::Whole(unsent),
+        None if again => Left::Again,
+        None => Left::Nothing,
+    };
+    Box::new(Broken { failed, left })
 }

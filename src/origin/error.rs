@@ -31,8 +31,67 @@ pub(super) enum Cause {
     Io(#[from] io::Error),
     #[error(transparent)]
     Hyper(#[from] hyper::Error),
+    #[error(transparent)]
+    Http2(#[from] h2::Error),
     #[error("{0}")]
     Seen(&'static str),
+}
+
+impl Cause {
+    /// Whether it is of what the origin sent, and not of the network.
+    pub(super) fn broke_protocol(&self) -> bool {
+        match self {
+            Self::Hyper(error) => error.is_parse() || source_is_invalid(error),
+            // What the origin reset, and what the library found wrong with the origin; the
+            // rest is the connection going away, or our own doing.
+            Self::Http2(error) => error.is_library() || error.is_reset() && error.is_remote(),
+            Self::Seen(_) => true,
+            Self::Waited(_) | Self::Dial(_) | Self::Io(_) => false,
+        }
+    }
+
+    /// Whether the origin says that it did not look at the request.
+    ///
+    /// REFUSED_STREAM says that "the stream is being closed prior to any processing having
+    /// occurred". "The GOAWAY frame indicates the highest stream number that might have been
+    /// processed. Requests on streams with higher numbers are therefore guaranteed to be safe
+    /// to retry." (RFC 9113 §8.7) The library ends no others with one.
+    pub(super) fn unprocessed(&self) -> bool {
+        match self {
+            Self::Http2(error) => {
+                let refused = error.reason() == Some(h2::Reason::REFUSED_STREAM);
+                error.is_remote() && (error.is_go_away() || refused)
+            }
+            Self::Waited(_) | Self::Dial(_) | Self::Io(_) | Self::Hyper(_) | Self::Seen(_) => false,
+        }
+    }
+
+    /// Whether the request was not one that can be sent.
+    pub(super) fn is_ours(&self) -> bool {
+        match self {
+            Self::Hyper(error) => error.is_user(),
+            Self::Http2(error) => {
+                let reset = error.is_reset() && !error.is_remote() && !error.is_library();
+                reset || error.reason().is_none() && !error.is_io()
+            }
+            Self::Waited(_) | Self::Dial(_) | Self::Io(_) | Self::Seen(_) => false,
+        }
+    }
+}
+
+/// Whether what was read is what hyper, or the stream below it, could make nothing of.
+fn source_is_invalid(error: &hyper::Error) -> bool {
+    let mut source = error.source();
+    while let Some(error) = source {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            return matches!(
+                error.kind(),
+                io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput
+            );
+        }
+        source = error.source();
+    }
+    false
 }
 
 /// A failure without its origin, as the parts below an attempt know it.

@@ -20,10 +20,12 @@ use crate::{
 /// Where the body ends (RFC 9112 §6.3), and what hyper would let pass before that.
 pub(super) fn framing_http1<T>(response: &Response<T>, method: &Method) -> Result<Framing, Failed> {
     let headers = response.headers();
-    if headers.contains_key(TRANSFER_ENCODING) {
+    let coded = headers.contains_key(TRANSFER_ENCODING);
+    let sized = headers.contains_key(CONTENT_LENGTH);
+    if coded {
         // "Such a message might indicate an attempt to perform request smuggling […] and
         // ought to be handled as an error." (RFC 9112 §6.3)
-        if headers.contains_key(CONTENT_LENGTH) {
+        if sized {
             return Err(invalid("both Transfer-Encoding and Content-Length"));
         }
         // We never ask for another coding, and nothing behind us could undo it.
@@ -33,7 +35,7 @@ pub(super) fn framing_http1<T>(response: &Response<T>, method: &Method) -> Resul
     }
     Ok(if bodyless(response.status(), method) {
         Framing::None
-    } else if headers.contains_key(TRANSFER_ENCODING) || headers.contains_key(CONTENT_LENGTH) {
+    } else if coded || sized {
         Framing::Marked
     } else {
         Framing::Close

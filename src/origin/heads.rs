@@ -86,9 +86,10 @@ struct Head {
 
 impl Head {
     /// Follows the next bytes; whether what comes behind them is no head any more.
-    fn follow(&mut self, mut bytes: &[u8]) -> Result<bool, BareLineFeed> {
-        while let Some(end) = memchr::memchr(b'\n', bytes) {
-            self.push(&bytes[..end]);
+    fn follow(&mut self, bytes: &[u8]) -> Result<bool, BareLineFeed> {
+        let mut line = 0;
+        for end in memchr::memchr_iter(b'\n', bytes) {
+            self.push(&bytes[line..end]);
             if self.last != b'\r' {
                 return Err(BareLineFeed);
             }
@@ -103,9 +104,9 @@ impl Head {
                 self.status.clear();
             }
             (self.line, self.last) = (0, 0);
-            bytes = &bytes[end + 1..];
+            line = end + 1;
         }
-        self.push(bytes);
+        self.push(&bytes[line..]);
         Ok(false)
     }
 

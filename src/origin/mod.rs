@@ -5,8 +5,9 @@
 //! decides, `pool` keeps connections, `connection` is one of them, `tls` verifies whom
 //! we speak to, and [`Dial`] is the seam that tests replace.
 //!
-//! Built on hyper's connections and not on its pooling client, which bounds nothing
-//! per host and lets a request wait unseen for a stream of a busy HTTP/2 connection.
+//! Built on hyper's HTTP/1.1 connections and not on its pooling client, which bounds nothing
+//! per host and lets a request wait unseen for a stream of a busy HTTP/2 connection; and on
+//! `h2` itself for HTTP/2, since hyper hides interim responses there.
 //!
 //! What is bounded: connecting by `connect_timeout` (waiting for a permit, name, TCP and
 //! TLS together, per attempt), the final head and every pause within a body by
@@ -16,6 +17,7 @@
 
 use std::{
     fmt,
+    future::Future,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -30,6 +32,9 @@ mod dial;
 mod error;
 mod head;
 mod heads;
+mod http2;
+mod incoming;
+mod patience;
 mod pool;
 mod received;
 mod request;
@@ -38,9 +43,10 @@ mod tls;
 
 pub use self::{
     attempt::INTERIM_MAX,
-    connection::{FIELDS_MAX, HEAD_BYTES_MAX, STREAMS_MAX},
+    connection::{FIELDS_MAX, HEAD_BYTES_MAX},
     dial::{Dial, DialError, Dialling, Io, Network},
     error::FetchError,
+    http2::STREAMS_MAX,
     pool::{EXCHANGES_MAX, IDLE_MAX},
     received::Received,
     sent::{BrokenUpload, Sent},
@@ -84,16 +90,16 @@ pub struct Timings {
 ///
 /// Put it among the extensions of a request for [`Origins::send`]. It is called in
 /// the order of arrival, before `send` returns, and again when the request is repeated.
-/// `100 Continue` is not passed on: nobody here sent an `Expect`. Over HTTP/2 hyper
-/// skips interim responses unseen, and so do we.
+/// `100 Continue` is not passed on: nobody here sent an `Expect`. Neither is a 101 that an
+/// HTTP/2 origin sends before its response, where it means nothing (RFC 9113 §8.6).
 #[derive(Clone)]
 pub struct OnInterim(Arc<Pass>);
 
 type Pass = dyn Fn(StatusCode, &HeaderMap) + Send + Sync;
 
 impl OnInterim {
-    /// Calls `pass` with every interim response; it runs on the connection's task and
-    /// must not block.
+    /// Calls `pass` with every interim response; it runs on the connection's task, or on the
+    /// sender's, and must not block.
     pub fn new(pass: impl Fn(StatusCode, &HeaderMap) + Send + Sync + 'static) -> Self {
         Self(Arc::new(pass))
     }
@@ -121,6 +127,9 @@ impl Origins {
     /// `Connection: upgrade` with `Upgrade` asks for an HTTP/1.1 connection of its own.
     /// `Content-Length` and `Transfer-Encoding` are set here, from the body.
     ///
+    /// A request without a body may be sent again after it is gone; then `again` makes it once
+    /// more, or cannot. That is rare, and cheaper than a copy of every one.
+    ///
     /// Takes at most `connect_timeout` per attempt at connecting, of which there are at
     /// most `connect_attempts`, and then `response_timeout` from the end of the request's
     /// body (or from its last progress). Dropping the future cancels the attempt: over
@@ -129,13 +138,17 @@ impl Origins {
     /// # Errors
     ///
     /// When `policy::failover` says to give up: the failure of the last attempt.
-    pub async fn send(
+    pub fn send<'a, A>(
         &self,
-        origin: &Arc<Origin>,
+        origin: &'a Arc<Origin>,
         request: Request<Sent>,
-    ) -> Result<Fetched, FetchError> {
-        let pool = self.pool(origin);
-        attempt::run(&pool, origin, request).await
+        again: A,
+    ) -> impl Future<Output = Result<Fetched, FetchError>> + use<'a, A>
+    where
+        A: Fn() -> Option<Request<Sent>>,
+    {
+        // Boxed: every future that it passes through would have room for it.
+        attempt::run(self.pool(origin), origin, Box::new(request), again)
     }
 
     /// Closes the kept connections of origins that `keep` does not hold (after a reload).

@@ -2,7 +2,7 @@
 //!
 //! The last one given back is lent first, so that those the load no longer needs grow old
 //! and are closed. Age is checked when one is lent; a task that exists only while something
-//! is kept closes the others. No connection has a timer of its own.
+//! is kept closes the others. No connection has a timer for its age.
 //!
 //! A permit is of an exchange, not of a connection: it is taken before the first look at
 //! what is kept and given back after the connection is, so that whoever waits for one
@@ -21,9 +21,10 @@ use tokio::{
 
 use crate::{
     origin::{
-        connection::{Lent, Own, Shared},
+        connection::{Lent, Own},
         dial::{Dial, DialError, Io},
-        error::Failed,
+        error::{Cause, Failed},
+        http2::Shared,
         tls::{Agreed, Offer, Tls, bare},
     },
     policy::failover::{Blame, Phase, Retry},
@@ -125,6 +126,9 @@ impl Pool {
 
     /// Leave for one exchange; a failure of ours when there is none until `deadline`.
     pub(super) async fn permit(&self, deadline: Instant) -> Result<OwnedSemaphorePermit, Failed> {
+        if let Ok(permit) = Arc::clone(&self.exchanges).try_acquire_owned() {
+            return Ok(permit);
+        }
         let busy = || Failed::timed_out(Blame::Us, Phase::Connect, self.origin.connect_timeout);
         let permit = Arc::clone(&self.exchanges).acquire_owned();
         timeout_at(deadline, permit)
@@ -145,6 +149,16 @@ impl Pool {
         {
             return Ok((lent, None));
         }
+        // Boxed: it is rare, and large.
+        Box::pin(self.lend_new(choice, deadline)).await
+    }
+
+    /// The same, where nothing kept was to be had, or asked for.
+    async fn lend_new(
+        self: &Arc<Self>,
+        choice: Choice,
+        deadline: Instant,
+    ) -> Result<(Lent, Option<Duration>), Failed> {
         let started = self.clock.instant();
         let lent = match choice {
             Choice::Upgrade => self.open(Offer::Http1, deadline).await?,
@@ -272,12 +286,11 @@ impl Pool {
         stream: Box<dyn Io>,
         agreed: Agreed,
         private: bool,
-    ) -> hyper::Result<Lent> {
+    ) -> Result<Lent, Cause> {
         Ok(match agreed {
             Agreed::Http1 => Lent::Own(Own::open(stream, &self.runtime, private).await?),
             Agreed::Http2 => {
-                let now = self.clock.instant();
-                let shared = Shared::open(stream, &self.runtime, now).await?;
+                let shared = Shared::open(stream, &self.runtime, self.clock).await?;
                 let stream = shared.first(self.clock);
                 self.share(shared);
                 Lent::Stream(stream)

@@ -15,7 +15,6 @@ use std::{
 
 use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::{
     sync::OwnedSemaphorePermit,
     time::{Instant, Sleep, sleep_until},
@@ -23,8 +22,9 @@ use tokio::{
 
 use crate::{
     origin::{
-        connection::{Lent, broke_protocol},
+        connection::Lent,
         error::{Cause, Failed, FetchError},
+        incoming::Incoming,
         pool::Pool,
         sent::{State, Upload},
     },
@@ -147,10 +147,7 @@ impl Received {
 
     /// Nothing more comes; is that the end?
     fn finished(&mut self) -> Option<Result<Frame<Bytes>, FetchError>> {
-        let incoming = self.incoming.as_ref();
-        // hyper reads a stream that was reset without an error as one that has ended.
-        let reset = self.framing == Framing::Stream && !incoming.is_some_and(Body::is_end_stream);
-        if reset || self.left.is_some_and(|left| left > 0) {
+        if self.left.is_some_and(|left| left > 0) {
             let cause = Cause::Seen("ended before its announced length");
             return Some(Err(self.broke(Failed::new(
                 Blame::Network,
@@ -207,7 +204,7 @@ impl Body for Received {
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(error))) => {
-                let blame = if broke_protocol(&error) {
+                let blame = if error.broke_protocol() {
                     Blame::Origin
                 } else {
                     Blame::Network

@@ -5,7 +5,7 @@
 
 use http::{
     HeaderMap, HeaderValue, Method, Request, Uri, Version,
-    header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderName, TRANSFER_ENCODING, UPGRADE},
+    header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderName, TE, TRANSFER_ENCODING, UPGRADE},
     uri::{Authority, PathAndQuery, Scheme},
 };
 use http_body::Body;
@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Fields about one connection, which ours to the origin sets itself (RFC 9110 §7.6.1).
-const OF_THE_CONNECTION: [HeaderName; 3] = [
+static OF_THE_CONNECTION: [HeaderName; 3] = [
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
     CONNECTION,
@@ -44,8 +44,11 @@ pub(super) fn for_http1(request: &mut Request<Sent>) -> Result<(), Failed> {
             .map_err(|_| unsendable("the host cannot be written"))?;
         request.headers_mut().insert(HOST, host);
     }
-    let target = target(request.uri());
-    *request.uri_mut() = Uri::from(target);
+    let uri = request.uri();
+    if uri.scheme().is_some() || uri.authority().is_some() || uri.path_and_query().is_none() {
+        let target = target(uri);
+        *request.uri_mut() = Uri::from(target);
+    }
     *request.version_mut() = Version::HTTP_11;
     if !asks_upgrade(request.headers()) {
         strip_connection(request.headers_mut());
@@ -84,8 +87,7 @@ pub(super) fn for_http2(request: &mut Request<Sent>, protocol: Protocol) -> Resu
         .build()
         .map_err(|_| unsendable("the target cannot be written"))?;
     *request.version_mut() = Version::HTTP_2;
-    strip_connection(request.headers_mut());
-    request.headers_mut().remove(UPGRADE);
+    strip_for_http2(request.headers_mut());
     frame(request);
     Ok(())
 }
@@ -97,8 +99,30 @@ fn target(uri: &Uri) -> PathAndQuery {
 }
 
 fn strip_connection(headers: &mut HeaderMap) {
-    for name in &OF_THE_CONNECTION {
-        headers.remove(name);
+    // Most have none; looking at each name costs less than a search for each field.
+    let about_it = |name: &HeaderName| {
+        let text = name.as_str();
+        OF_THE_CONNECTION.iter().any(|field| field.as_str() == text)
+    };
+    if headers.keys().any(about_it) {
+        for name in &OF_THE_CONNECTION {
+            headers.remove(name);
+        }
+    }
+}
+
+/// Removes the fields that make an HTTP/2 message malformed (RFC 9113 §8.2.2), for which the
+/// library would refuse to send it.
+///
+/// "An endpoint MUST NOT generate an HTTP/2 message containing connection-specific header
+/// fields. […] The only exception to this is the TE header field, which MAY be present in an
+/// HTTP/2 request; when it is, it MUST NOT contain any value other than "trailers"."
+pub(super) fn strip_for_http2(fields: &mut HeaderMap) {
+    strip_connection(fields);
+    fields.remove(UPGRADE);
+    fields.remove(TRANSFER_ENCODING);
+    if !fields.get_all(TE).iter().all(|te| te == "trailers") {
+        fields.remove(TE);
     }
 }
 
@@ -204,6 +228,26 @@ mod tests {
             ("upgrade", "websocket")
         ]));
         assert!(!asks(&[("connection", "upgrade")]));
+    }
+
+    #[test]
+    fn an_http2_request_has_no_field_of_a_connection() {
+        let fields = [
+            ("connection", "close"),
+            ("keep-alive", "1"),
+            ("proxy-connection", "close"),
+            ("te", "gzip"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "websocket"),
+        ];
+        let mut request = request("GET", "https://api.example.com/", &fields);
+        for_http2(&mut request, Protocol::Https).unwrap();
+        assert!(request.headers().is_empty(), "{:?}", request.headers());
+        request
+            .headers_mut()
+            .insert(TE, HeaderValue::from_static("trailers"));
+        for_http2(&mut request, Protocol::Https).unwrap();
+        assert_eq!(request.headers()[TE], "trailers");
     }
 
     #[test]

@@ -16,9 +16,14 @@ pub(super) struct Canonical(Text<INLINE_BYTES>);
 impl Canonical {
     /// Appends a part.
     pub(super) fn push(&mut self, part: Part, bytes: &[u8]) {
-        let mut front = [part as u8; 11];
-        let end = 1 + length(bytes.len() as u64, &mut front[1..]);
-        self.0.push(&front[..end]);
+        match bytes.len() {
+            short @ ..0x80 => self.0.push(&[part as u8, short as u8]),
+            long => {
+                let mut front = [part as u8; 11];
+                let end = 1 + length(long as u64, &mut front[1..]);
+                self.0.push(&front[..end]);
+            }
+        }
         self.0.push(bytes);
     }
 

@@ -130,10 +130,12 @@ impl CacheStatus {
             out.write_str("; hit")?;
         }
         if let Some(fwd) = self.fwd {
-            write!(out, "; fwd={fwd}")?;
+            out.write_str("; fwd=")?;
+            out.write_str(fwd)?;
         }
         if let Some(status) = self.fwd_status {
-            write!(out, "; fwd-status={}", status.as_str())?;
+            out.write_str("; fwd-status=")?;
+            out.write_str(status.as_str())?;
         }
         if self.stored {
             out.write_str("; stored")?;
@@ -146,7 +148,8 @@ impl CacheStatus {
             out.push_number(ttl.unsigned_abs());
         }
         if let Some(detail) = self.detail {
-            write!(out, "; detail={detail}")?;
+            out.write_str("; detail=")?;
+            out.write_str(detail)?;
         }
         Ok(())
     }
@@ -261,9 +264,11 @@ fn number(number: u32) -> HeaderValue {
 /// `Trailer` goes on too: it announces the trailer section of a message, which is not
 /// among the fields that "need to be removed" (RFC 9110 §7.6.1).
 pub fn end_to_end(mut headers: HeaderMap, version: http::Version) -> HeaderMap {
-    let trailer = headers.get(header::TRAILER).cloned();
-    hop::strip(&mut headers, &[]);
-    headers.extend(trailer.map(|trailer| (header::TRAILER, trailer)));
+    if headers.keys().any(hop::is_hop_by_hop) {
+        let trailer = headers.get(header::TRAILER).cloned();
+        hop::strip(&mut headers, &[]);
+        headers.extend(trailer.map(|trailer| (header::TRAILER, trailer)));
+    }
     headers.remove(X_CACHE);
     let via = forwarded::via(headers.get_all(header::VIA), version);
     headers.insert(header::VIA, via);

@@ -72,8 +72,6 @@ pub const NEVER_PASSED: &[&str] = &[
     "x-cache",
 ];
 
-/// Of an upgrade to HTTP/2 in clear text, which we take for no upgrade (RFC 9113 §3.1).
-const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
 /// The request that the origin gets for `ask`.
@@ -87,30 +85,23 @@ pub fn request(
     purpose: Purpose,
 ) -> Result<Outgoing, InvalidUri> {
     let mut headers = HeaderMap::with_capacity(ask.headers.len() + target.headers.len() + 8);
+    // `Connection` and what it nominates are the viewer's connection's business, not ours.
+    let ending = hop::Ending::of(&ask.headers, &rules.key.headers);
     for (name, value) in &ask.headers {
         let dropped = match purpose {
             Purpose::Fill => selects(name) || directs(name, rules),
             Purpose::Part => *name == header::ACCEPT_ENCODING || directs(name, rules),
             Purpose::Pass | Purpose::Upgrade => false,
         };
-        if passes(name, rules) && !replaced(name) && !dropped {
+        if passes(name, rules) && !replaced(name) && !dropped && !ending.has(name) {
             headers.append(name, value.clone());
         }
     }
-    let protected = rules.key.headers.as_slice();
-    let upgrade = (purpose == Purpose::Upgrade)
-        .then(|| hop::wants_upgrade(&ask.headers).cloned())
-        .flatten();
-    // `Connection` and what it nominates are the viewer's connection's business, not ours.
-    for connection in ask.headers.get_all(header::CONNECTION) {
-        headers.append(header::CONNECTION, connection.clone());
-    }
-    hop::strip(&mut headers, protected);
-    headers.remove(header::EXPECT);
-    headers.remove(HTTP2_SETTINGS);
-    if let Some(protocol) = upgrade {
+    if purpose == Purpose::Upgrade
+        && let Some(protocol) = hop::wants_upgrade(&ask.headers)
+    {
         headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-        headers.insert(header::UPGRADE, protocol);
+        headers.insert(header::UPGRADE, protocol.clone());
     }
     let stored = matches!(purpose, Purpose::Fill | Purpose::Part);
     if stored && ask.headers.contains_key(header::ACCEPT_ENCODING) {
@@ -176,12 +167,22 @@ pub fn passes(name: &HeaderName, rules: &Rules) -> bool {
     }
 }
 
-/// Fields that are made anew, whatever the viewer sent.
+/// Fields that are made anew, whatever the viewer sent, and those that nothing is made of:
+/// nobody here expects an interim response, and an upgrade to HTTP/2 in clear text, of which
+/// `HTTP2-Settings` are, is none to us (RFC 9113 §3.1).
 fn replaced(name: &HeaderName) -> bool {
+    // Told apart by their lengths, for the most part.
     matches!(
-        *name,
-        header::HOST | header::COOKIE | header::VIA | header::CONNECTION
-    ) || [X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO].contains(name)
+        name.as_str(),
+        "host"
+            | "cookie"
+            | "via"
+            | "x-forwarded-for"
+            | "x-forwarded-host"
+            | "x-forwarded-proto"
+            | "expect"
+            | "http2-settings"
+    )
 }
 
 /// Fields that select a part of an answer or make it depend on what the viewer holds.

@@ -9,6 +9,7 @@ use http::{header, request};
 
 use super::{Edge, Viewer, ask, hit, part, recode::Chosen, reusable};
 use crate::{
+    fields::text::Text,
     policy::{
         ServerTiming, deliver,
         intent::{self, Intent},
@@ -93,6 +94,7 @@ fn length(head: &Head, actual: u64) -> Option<Length> {
     let Some(said) = head.get(&header::CONTENT_LENGTH) else {
         return Some(Length::Unsaid(actual));
     };
-    let said: Option<u64> = std::str::from_utf8(said).ok()?.parse().ok();
-    (said == Some(actual)).then_some(Length::Stored)
+    let mut digits = Text::<20>::default();
+    digits.push_number(actual);
+    (said == digits.as_bytes()).then_some(Length::Stored)
 }

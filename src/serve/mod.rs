@@ -13,12 +13,13 @@ use std::{
     net::SocketAddr,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use arc_swap::ArcSwap;
 use http::{HeaderValue, Request, Response};
 use hyper::{body::Incoming, upgrade::OnUpgrade};
+use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
 use finish::Finish;
@@ -311,7 +312,7 @@ fn answered(way: Way, body: Incoming, upgrade: Option<OnUpgrade>, now: Timestamp
         Intent::Cache(key) => key,
         Intent::Pass(why) => {
             let wait = way.wait();
-            return Responding::later(wait, pass::pass(way, body, upgrade, why));
+            return Responding::later(wait, pass::pass(Box::new(way), body, upgrade, why));
         }
         Intent::Redirect(status) => return synth::redirected(&way, status).into(),
         Intent::Preflight => return synth::preflight(&way).into(),
@@ -414,10 +415,9 @@ impl Responding {
         wait: Wait,
         answer: impl Future<Output = Response<ReplyBody>> + Send + 'static,
     ) -> Self {
-        Self::Later(Box::pin(async move {
-            let answer = answer.await;
-            wait.over();
-            answer
+        Self::Later(Box::pin(Timed {
+            answer,
+            wait: Some(wait),
         }))
     }
 
@@ -429,6 +429,29 @@ impl Responding {
                 Self::Later(Box::pin(async move { finish.finish(answer.await) }))
             }
         }
+    }
+}
+
+pin_project! {
+    /// An answer whose wait is counted when it is there. An `async` block would hold the
+    /// answer twice.
+    struct Timed<F> {
+        #[pin]
+        answer: F,
+        wait: Option<Wait>,
+    }
+}
+
+impl<F: Future> Future for Timed<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let answer = ready!(this.answer.poll(cx));
+        if let Some(wait) = this.wait.take() {
+            wait.over();
+        }
+        Poll::Ready(answer)
     }
 }
 

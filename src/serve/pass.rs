@@ -23,7 +23,7 @@ use crate::{
         failover::{Blame, Failure, Phase, Retry},
         forward::{self, Purpose},
         intent::{self, Intent, WhyPass},
-        marks::{self, Mark, Mode},
+        marks::{self, Mark, Mode, Sequence},
         partial::Kept,
         represent,
         selector::Selector,
@@ -35,8 +35,10 @@ use crate::{
 };
 
 /// Passes a request that is not for the cache.
+///
+/// The way is boxed since a future that is given one by value has room for two.
 pub(super) async fn pass(
-    way: Way,
+    way: Box<Way>,
     body: Incoming,
     upgrade: Option<OnUpgrade>,
     why: WhyPass,
@@ -52,26 +54,19 @@ pub(super) async fn pass(
     } else {
         Purpose::Pass
     };
-    let (asked, born) = (way.edge.clock.now(), way.edge.ledger.head());
+    let born = way.edge.ledger.head();
     let fetched = match send(&way, sent, purpose).await {
         Ok(fetched) => fetched,
         Err(failure) => return synth::failed(&way, fwd, &failure),
     };
-    let times = Times {
-        asked,
-        received: way.edge.clock.now(),
-        born,
-    };
     way.count(CacheResult::Pass);
-    let (status, protocol) = (
-        fetched.head.status,
-        fetched.head.headers.get(header::UPGRADE),
-    );
-    let protocol = protocol.cloned();
+    let status = fetched.head.status;
+    let switched = fetched.upgraded.is_some();
+    let protocol = switched.then(|| fetched.head.headers.get(header::UPGRADE).cloned());
     let headers = deliver::end_to_end(fetched.head.headers, fetched.head.version);
     let head = way.edge.ledger.head();
     let mut later =
-        for_later_reads(&way, status, &headers, times).filter(|(_, meta)| !way.edge.covers(meta));
+        for_later_reads(&way, status, &headers, born).filter(|(_, meta)| !way.edge.covers(meta));
     if unsafe_method::invalidates(&way.ask.method, status) {
         let ended = ended(&way, &headers).into_iter().map(Selector::Mark);
         let ended = way.edge.ledger.accept(Mode::Hard, ended);
@@ -91,7 +86,7 @@ pub(super) async fn pass(
             let mut answer = passing_on(&way, status, headers, body, said);
             let fields = answer.headers_mut();
             fields.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-            if let Some(protocol) = protocol {
+            if let Some(protocol) = protocol.flatten() {
                 fields.insert(header::UPGRADE, protocol);
             }
             tokio::spawn(tunnel::tunnel(viewer, origin));
@@ -196,13 +191,21 @@ pub(super) async fn for_coding(way: Way) -> Response<ReplyBody> {
 /// Sends the viewer's request on, and counts how it went.
 async fn send(way: &Way, sent: Sent, purpose: Purpose) -> Result<Fetched, Failure> {
     let behaviour = way.route.behaviour();
-    let outgoing = forward::request(&way.ask, way.rules(), &behaviour.origin.target, purpose)
-        .map_err(|_| UNSENDABLE)?;
-    let mut request = outgoing_request(outgoing, sent);
-    if let Some(interims) = way.interims.clone() {
-        request.extensions_mut().insert(interims.on_interim());
-    }
-    let fetched = way.edge.origins.send(&behaviour.origin, request).await;
+    let outgoing = || forward::request(&way.ask, way.rules(), &behaviour.origin.target, purpose);
+    let message = |outgoing, sent| {
+        let mut request = outgoing_request(outgoing, sent);
+        if let Some(interims) = way.interims.clone() {
+            request.extensions_mut().insert(interims.on_interim());
+        }
+        request
+    };
+    let again = || {
+        outgoing()
+            .ok()
+            .map(|outgoing| message(outgoing, Sent::empty()))
+    };
+    let first = message(outgoing().map_err(|_| UNSENDABLE)?, sent);
+    let fetched = way.edge.origins.send(&behaviour.origin, first, again).await;
     let fetched = fetched.map_err(|error| {
         log_failure(way, &error);
         *error.failure()
@@ -255,7 +258,7 @@ fn for_later_reads(
     way: &Way,
     status: StatusCode,
     headers: &HeaderMap,
-    times: Times,
+    born: Sequence,
 ) -> Option<(Errand, Meta)> {
     let rules = way.rules();
     let posted = way.ask.method == Method::POST && rules.caching == Caching::On;
@@ -266,6 +269,12 @@ fn for_later_reads(
     let read = unsafe_method::content_is_of_target(&way.ask, origin, headers)?;
     let Intent::Cache(key) = intent::intent(&read, rules) else {
         return None;
+    };
+    // It was asked for when it came: nothing is waited for before that.
+    let times = Times {
+        asked: way.ask.at,
+        received: way.edge.clock.now(),
+        born,
     };
     let meta = settle::meta(&read, rules, status, headers, times).ok()?;
     let way = Way {

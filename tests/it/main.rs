@@ -6,6 +6,7 @@
 
 mod admin;
 mod alloc;
+mod beyond;
 mod clients;
 mod cloudfront;
 mod compress;

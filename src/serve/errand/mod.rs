@@ -117,15 +117,20 @@ impl Errand {
         // What the origin is about to be asked with, and what would be validated.
         let stored = self.stale.as_ref().map(|stale| stale.head.to_map());
         let (asked, born) = (edge.clock.now(), birth.born());
-        let Some(mut request) = request(&self.way, stored.as_ref(), self.part.as_deref()) else {
+        let interims = self.interims.take();
+        let made = || {
+            let mut request = request(&self.way, stored.as_ref(), self.part.as_deref())?;
+            if let Some(interims) = interims.clone() {
+                request.extensions_mut().insert(interims.on_interim());
+            }
+            Some(request)
+        };
+        let Some(request) = made() else {
             told.failed(UNSENDABLE);
             return None;
         };
-        if let Some(interims) = self.interims.take() {
-            request.extensions_mut().insert(interims.on_interim());
-        }
         let origin = &self.way.route.behaviour().origin;
-        let fetched = edge.origins.send(origin, request).await;
+        let fetched = edge.origins.send(origin, request, made).await;
         let times = Times {
             asked,
             received: edge.clock.now(),

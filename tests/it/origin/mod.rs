@@ -171,7 +171,7 @@ impl World {
 
     fn send(&self, request: Request<Sent>) -> JoinHandle<Result<Fetched, FetchError>> {
         let (origins, origin) = (Arc::clone(&self.origins), Arc::clone(&self.origin));
-        tokio::spawn(async move { origins.send(&origin, request).await })
+        tokio::spawn(async move { send(&origins, &origin, request).await })
     }
 
     fn get(&self, path: &str) -> JoinHandle<Result<Fetched, FetchError>> {
@@ -229,6 +229,19 @@ fn request(method: &str, path: &str) -> Request<Sent> {
         .uri(path)
         .header("host", "api.example.com");
     request.body(Sent::empty()).unwrap()
+}
+
+/// Sends `request`; a copy of its head makes it once more.
+async fn send(
+    origins: &Origins,
+    origin: &Arc<Origin>,
+    request: Request<Sent>,
+) -> Result<Fetched, FetchError> {
+    let (head, body) = request.into_parts();
+    let copy = head.clone();
+    let again = || Some(Request::from_parts(copy.clone(), Sent::empty()));
+    let first = Request::from_parts(head, body);
+    origins.send(origin, first, again).await
 }
 
 /// A request with the body that a viewer sends after `head`; and the viewer's end.

@@ -29,6 +29,11 @@ impl Authority {
         self.0.der().clone()
     }
 
+    /// The same, as a file holds it.
+    pub(super) fn pem(&self) -> String {
+        self.0.pem()
+    }
+
     /// A server's side of TLS: a certificate for `name`, and the protocols it speaks.
     pub(super) fn server(&self, name: &str, alpn: &[&str]) -> TlsAcceptor {
         let key = KeyPair::generate().unwrap();
@@ -101,7 +106,7 @@ async fn a_trusted_origin_over_loopback_speaks_http1() {
         ..authority.origin("localhost")
     });
     for kept in [false, true] {
-        let fetched = origins.send(&origin, request("GET", "/")).await.unwrap();
+        let fetched = send(&origins, &origin, request("GET", "/")).await.unwrap();
         assert_eq!(fetched.timings.connect.is_none(), kept);
         assert_eq!(text(fetched.body).await.unwrap(), "ok");
     }
@@ -133,7 +138,7 @@ async fn a_trusted_origin_over_loopback_speaks_http2_by_alpn() {
     request
         .headers_mut()
         .insert("host", HeaderValue::from_static("api.example.com:8443"));
-    let fetched = origins.send(&origin, request).await.unwrap();
+    let fetched = send(&origins, &origin, request).await.unwrap();
     assert!(fetched.body.framed());
     assert_eq!(
         text(fetched.body).await.unwrap(),
@@ -152,8 +157,7 @@ async fn nobody_listening_is_unreachable() {
         port,
         ..origin()
     });
-    let error = origins
-        .send(&origin, request("GET", "/"))
+    let error = send(&origins, &origin, request("GET", "/"))
         .await
         .unwrap_err();
     check(&error, Blame::Network, Phase::Connect, "origin_unreachable");

@@ -10,8 +10,15 @@ use super::{
     *,
 };
 
+mod bodies;
+mod interim;
+mod life;
+mod raw;
+mod viewer;
+
 /// An origin that speaks HTTP/2, and how its connections are accepted.
 struct Http2 {
+    authority: Authority,
     world: World,
     acceptor: TlsAcceptor,
     builder: h2::server::Builder,
@@ -25,10 +32,19 @@ struct Streams {
 
 impl Http2 {
     fn new() -> Self {
+        Self::waiting(Duration::from_secs(30))
+    }
+
+    /// Whose answers are waited for this long.
+    fn waiting(response_timeout: Duration) -> Self {
         let authority = Authority::new();
-        let world = World::of(authority.origin("api.example.com"));
+        let world = World::of(Origin {
+            response_timeout,
+            ..authority.origin("api.example.com")
+        });
         let acceptor = authority.server("api.example.com", &["h2"]);
         Self {
+            authority,
             world,
             acceptor,
             builder: h2::server::Builder::new(),
@@ -75,8 +91,12 @@ impl Http2 {
 
 impl Streams {
     async fn next(&mut self) -> Answer {
-        let (_, respond) = self.opened.recv().await.expect("a stream was wanted");
-        Answer(respond)
+        Answer(self.asked().await.1)
+    }
+
+    /// The same, with the request.
+    async fn asked(&mut self) -> (Request<RecvStream>, SendResponse<Bytes>) {
+        self.opened.recv().await.expect("a stream was wanted")
     }
 
     /// Waits until the connection is over.

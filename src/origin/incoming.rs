@@ -1,0 +1,50 @@
+//! The body of a response as its connection hands it over, whatever HTTP it speaks.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+
+use crate::origin::{error::Cause, http2};
+
+/// A response's body, read from its connection. Dropping it says that no more is wanted.
+pub(super) enum Incoming {
+    /// From a connection of its own.
+    Http1(hyper::body::Incoming),
+    /// From a stream.
+    Http2(http2::Body),
+}
+
+impl Body for Incoming {
+    type Data = Bytes;
+    type Error = Cause;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Cause>>> {
+        match self.get_mut() {
+            Self::Http1(incoming) => Pin::new(incoming).poll_frame(cx).map_err(Cause::from),
+            Self::Http2(body) => body.poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Http1(incoming) => incoming.is_end_stream(),
+            Self::Http2(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Http1(incoming) => incoming.size_hint(),
+            Self::Http2(body) => body
+                .announced()
+                .map_or_else(SizeHint::default, SizeHint::with_exact),
+        }
+    }
+}
