@@ -2,7 +2,7 @@
 
 use std::ops::{Deref, Range};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 use super::Head;
 
@@ -39,7 +39,9 @@ impl<'a> Body<'a> {
     /// All of it, shared.
     #[inline]
     pub fn share(self) -> Bytes {
-        self.block.slice(self.start..)
+        let mut body = self.block.clone();
+        body.advance(self.start);
+        body
     }
 
     /// The bytes of it in `range`, which is within it, shared.
