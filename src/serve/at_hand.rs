@@ -76,7 +76,7 @@ pub fn at_hand(
         meters.requests.count(hit::result(standing));
         return Some(Bytes::new());
     }
-    let length = length(chosen.head, body)?;
+    let length = length(chosen.head, body.len() as u64)?;
     if !lines::hit(
         status,
         chosen.head.lines(),
@@ -90,15 +90,15 @@ pub fn at_hand(
     meters.requests.count(hit::result(standing));
     meters.viewer_bytes.more(body.len() as u64);
     if !chosen.own {
-        let saved = object.body.len().saturating_sub(body.len());
+        let saved = object.body().len().saturating_sub(body.len());
         meters.saved_bytes.more(saved as u64);
     }
-    Some(body.clone())
+    Some(body.share())
 }
 
-/// Whether the stored fields say how long `body` is; `None` where they say something else.
-fn length(head: &Head, body: &Bytes) -> Option<Length> {
-    let actual = body.len() as u64;
+/// Whether the stored fields say that the body has `actual` bytes; `None` where they say
+/// something else.
+fn length(head: &Head, actual: u64) -> Option<Length> {
     let Some(said) = head.get(&header::CONTENT_LENGTH) else {
         return Some(Length::Unsaid(actual));
     };
