@@ -79,7 +79,8 @@ impl Errand {
         // "The cache was able to use part of a stored response" (RFC 9211 §2.2: partial).
         let fwd = self.part.as_ref().map_or(self.fwd, |_| "partial");
         let (report, led) = oneshot::channel();
-        tokio::spawn(self.run(lease, Some(report)));
+        // Boxed, since a task is copied some times on its way to where it runs.
+        tokio::spawn(Box::pin(self.run(lease, Some(report))));
         match led.await {
             Ok(led) => {
                 if let Led::Refreshed(object) | Led::Stale(object, _) = &led {
