@@ -14,45 +14,97 @@ use super::escape::{self, Escape};
 
 /// The non-empty pieces between `&`, in order. `query` is without its `?`.
 pub fn pieces(query: &str) -> impl Iterator<Item = Piece<'_>> {
-    // By bytes: `str::split` searches in blocks, which pieces are too short for.
     let mut rest = query;
     std::iter::from_fn(move || {
         while !rest.is_empty() {
-            let end = rest.bytes().position(|byte| byte == b'&');
-            let (raw, after) = end.map_or((rest, ""), |at| (&rest[..at], &rest[at + 1..]));
-            rest = after;
+            let seen = seen(rest, Some(b'&'));
+            let (raw, after) = rest.split_at(seen.end);
+            rest = after.get(1..).unwrap_or_default();
             if !raw.is_empty() {
-                return Some(Piece { raw });
+                return Some(Piece { raw, ..seen.piece });
             }
         }
         None
     })
 }
 
+/// What one look at each byte says of a text up to `until`.
+struct Seen<'a> {
+    end: usize,
+    /// All but its text.
+    piece: Piece<'a>,
+}
+
+fn seen(text: &str, until: Option<u8>) -> Seen<'static> {
+    let (mut name_end, mut escaped) = (None, false);
+    let mut end = text.len();
+    // By bytes: searches in blocks are for longer texts.
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            _ if Some(byte) == until => {
+                end = at;
+                break;
+            }
+            b'=' => name_end = name_end.or(Some(at)),
+            b'%' | b'+' => escaped = true,
+            _ => {}
+        }
+    }
+    let piece = Piece {
+        raw: "",
+        name_end,
+        escaped,
+    };
+    Seen { end, piece }
+}
+
 /// One `name`, `name=` or `name=value` of a query string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Piece<'a> {
-    /// The piece as the viewer wrote it; never empty.
+    /// The piece as the viewer wrote it.
     pub raw: &'a str,
+    /// Where its first `=` is.
+    name_end: Option<usize>,
+    /// Whether it has a `%` or a `+`.
+    escaped: bool,
 }
 
 impl<'a> Piece<'a> {
+    /// The piece that is all of `raw`.
+    pub fn new(raw: &'a str) -> Self {
+        Self {
+            raw,
+            ..seen(raw, None).piece
+        }
+    }
+
+    /// Whether a byte of it may stand for something else: it has a `%` or a `+`.
+    pub fn is_escaped(&self) -> bool {
+        self.escaped
+    }
+
     /// What the name says: up to the first `=`, decoded once, `+` as a space.
     ///
     /// This is for comparing with configured names, where case counts. It may
     /// be empty (`=1`) and need not be UTF-8; an escape that is malformed
     /// stands for itself.
     pub fn name(&self) -> Cow<'a, [u8]> {
-        let raw = self.raw.as_bytes();
-        let end = raw.iter().position(|&byte| byte == b'=');
-        decoded(&raw[..end.unwrap_or(raw.len())])
+        let end = self.name_end.unwrap_or(self.raw.len());
+        self.decoded(&self.raw.as_bytes()[..end])
     }
 
     /// What the value says, decoded like [`Piece::name`]; `None` without a `=`.
     pub fn value(&self) -> Option<Cow<'a, [u8]>> {
-        let raw = self.raw.as_bytes();
-        let end = raw.iter().position(|&byte| byte == b'=')?;
-        Some(decoded(&raw[end + 1..]))
+        let end = self.name_end?;
+        Some(self.decoded(&self.raw.as_bytes()[end + 1..]))
+    }
+
+    fn decoded(&self, text: &'a [u8]) -> Cow<'a, [u8]> {
+        if self.escaped {
+            decoded(text)
+        } else {
+            Cow::Borrowed(text)
+        }
     }
 
     /// Appends the piece with unreserved characters unescaped and the other
@@ -139,7 +191,7 @@ mod tests {
     fn names_and_values_are_decoded_once() {
         #[track_caller]
         fn check(raw: &str, name: &[u8], value: Option<&[u8]>) {
-            let piece = Piece { raw };
+            let piece = Piece::new(raw);
             assert_eq!(
                 (&*piece.name(), piece.value().as_deref()),
                 (name, value),
@@ -158,8 +210,9 @@ mod tests {
         #[test]
         fn canonical_form_is_stable_and_means_the_same(query in "[a%+=;0-9A-F&é]{0,24}") {
             for piece in pieces(&query) {
+                prop_assert_eq!(piece, Piece::new(piece.raw));
                 let once = canonical(piece);
-                let again = Piece { raw: &once };
+                let again = Piece::new(&once);
                 prop_assert_eq!(piece.name(), again.name());
                 prop_assert_eq!(piece.value(), again.value());
                 prop_assert_eq!(&canonical(again), &once);

@@ -99,7 +99,7 @@ fn names(list: &Item) -> Option<Vec<Vec<u8>>> {
     let name = |item: &Item| match item {
         Item::String(name) => {
             let text = std::str::from_utf8(name).ok()?;
-            Some(Piece { raw: text }.name().into_owned())
+            Some(Piece::new(text).name().into_owned())
         }
         _ => None,
     };

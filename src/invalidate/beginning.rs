@@ -21,7 +21,7 @@ pub(super) fn beginning(key: &KeySpec, query: &str) -> Option<String> {
         .collect();
     let name = last.split_once('=').map(|(name, _)| name);
     if name.is_some_and(|name| !name.contains('%')) {
-        let piece = Piece { raw: last };
+        let piece = Piece::new(last);
         let end = last.find('%').unwrap_or(last.len());
         if key.keeps(&piece) {
             kept.push((piece.name(), last[..end].to_owned()));

@@ -196,7 +196,7 @@ impl KeySpec {
         }
         let mut canonical = SmallVec::<[u8; 64]>::new();
         for (_, piece) in kept {
-            if !piece.raw.as_bytes().contains(&b'%') {
+            if !piece.is_escaped() {
                 each(Part::Query, piece.raw.as_bytes());
                 continue;
             }

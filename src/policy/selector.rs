@@ -117,7 +117,7 @@ fn whole_escapes(text: &str) -> &str {
 
 /// Appends `text` as a canonical path or query has it.
 fn unescaped(text: &str, out: &mut Vec<u8>) {
-    query::Piece { raw: text }.write_canonical(out);
+    query::Piece::new(text).write_canonical(out);
 }
 
 #[cfg(test)]
