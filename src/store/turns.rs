@@ -28,6 +28,7 @@ pub(super) struct Turns {
 }
 
 impl Turns {
+    /// Nobody's turn, and no walk under way.
     pub(super) fn new() -> Self {
         Self {
             turns: (0..TURNS).map(|_| Mutex::default()).collect(),
@@ -36,8 +37,8 @@ impl Turns {
         }
     }
 
-    /// Waits for the turn of `key`, and has it until it is dropped. Nobody may wait for one
-    /// who has one.
+    /// Waits for the turn of `key`, and has it until it is dropped. Who has one waits
+    /// for no other.
     pub(super) fn take(&self, key: Key) -> Turn<'_> {
         let turn = self.spread.hash_one(key.0) as usize % TURNS;
         Turn {
