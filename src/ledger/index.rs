@@ -219,7 +219,7 @@ impl Index {
 
     fn shard(&self, mark: Mark) -> &Shard {
         // The highest bits of a hash.
-        &self.shards[(mark.bits() >> 96) as usize % SHARDS]
+        &self.shards[(mark.bits() >> 48) as usize % SHARDS]
     }
 }
 

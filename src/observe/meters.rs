@@ -1,10 +1,10 @@
 //! The handles one configuration's requests count with.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
 
-use super::{CacheResult, Histogram};
+use super::{CacheResult, Histogram, spread::Spread};
 
 /// The handles of every behaviour of one snapshot, by `Behaviour::index`.
 ///
@@ -43,7 +43,7 @@ pub struct BehaviourMeters {
 
 /// A number that only grows; clones count together.
 #[derive(Clone, Debug, Default)]
-pub struct Count(pub(super) Counter);
+pub struct Count(pub(super) Counter<u64, Spread>);
 
 /// One [`Count`] for each [`CacheResult`].
 #[derive(Clone, Debug, Default)]
@@ -99,7 +99,7 @@ impl Count {
 
     /// Counts `more`.
     pub fn more(&self, more: u64) {
-        self.0.inner().fetch_add(more, Ordering::Relaxed);
+        self.0.inc_by(more);
     }
 
     /// How many were counted.

@@ -18,7 +18,7 @@ use prometheus_client::{
     registry::{Metric, Registry},
 };
 
-use super::{Count, Histogram};
+use super::{Count, Histogram, spread::Spread};
 
 /// Every name (without `warmfront_` before it and `_total` after a counter's)
 /// and its help, in the order of the exposition.
@@ -143,15 +143,15 @@ mod names {
 /// Everything that is counted, apart from what is only read on a scrape.
 #[derive(Debug, Default)]
 pub(super) struct Families {
-    pub(super) requests: Family<RequestLabels, Counter>,
+    pub(super) requests: Family<RequestLabels, Counter<u64, Spread>>,
     pub(super) unrouted: Count,
-    pub(super) viewer_bytes: Family<BehaviourLabels, Counter>,
-    pub(super) coalesced: Family<BehaviourLabels, Counter>,
-    pub(super) rate_limited: Family<BehaviourLabels, Counter>,
+    pub(super) viewer_bytes: Family<BehaviourLabels, Counter<u64, Spread>>,
+    pub(super) coalesced: Family<BehaviourLabels, Counter<u64, Spread>>,
+    pub(super) rate_limited: Family<BehaviourLabels, Counter<u64, Spread>>,
     pub(super) first_byte: Family<OriginLabels, Histogram>,
     pub(super) origin_failures: Family<FailureLabels, Counter>,
     pub(super) not_stored: Family<ReasonLabels, Counter>,
-    pub(super) saved_bytes: Family<BehaviourLabels, Counter>,
+    pub(super) saved_bytes: Family<BehaviourLabels, Counter<u64, Spread>>,
     pub(super) recodings: Family<CodingLabels, Counter>,
     pub(super) panics: Count,
     pub(super) reloads: Family<ResultLabels, Counter>,

@@ -22,6 +22,7 @@ mod panics;
 mod quiet;
 mod registry;
 mod result;
+mod spread;
 mod succession;
 mod trace;
 

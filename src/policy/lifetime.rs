@@ -27,6 +27,8 @@ pub struct Lifetime {
     pub if_error: u32,
     /// Whether every use must be validated, fresh or not (`no-cache`).
     pub always_validate: bool,
+    /// Whether staleness is forbidden even to a viewer that asks for it.
+    pub strict: bool,
 }
 
 /// Who named a lifetime.
@@ -96,11 +98,10 @@ pub fn lifetime(
     // in-protocol directive (e.g., by a no-cache response directive, a must-revalidate
     // response directive, or an applicable s-maxage or proxy-revalidate response
     // directive" (§4.2.4).
-    let strict = directives.no_cache == Some(Scope::All)
-        || directives.must_revalidate
-        || directives.proxy_revalidate
-        || directives.s_maxage.is_some();
-    let window = |named: Option<u32>, default: Duration| match (strict, named) {
+    let no_cache = directives.no_cache == Some(Scope::All);
+    let strict =
+        directives.must_revalidate || directives.proxy_revalidate || directives.s_maxage.is_some();
+    let window = |named: Option<u32>, default: Duration| match (no_cache || strict, named) {
         (true, _) => 0,
         (false, named) => named.unwrap_or_else(|| secs(default)).min(secs(ttl.max)),
     };
@@ -112,7 +113,8 @@ pub fn lifetime(
             rules.stale.while_revalidate,
         ),
         if_error: window(directives.stale_if_error, rules.stale.if_error),
-        always_validate: directives.no_cache == Some(Scope::All) && !overridden,
+        always_validate: no_cache && !overridden,
+        strict: strict || no_cache && !overridden,
     }
 }
 

@@ -4,10 +4,12 @@
 //! hit, behind the same stored fields; the order of fields of different names has no meaning
 //! (RFC 9110 §5.3).
 
-use http::StatusCode;
+use std::borrow::Cow;
+
+use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::{
-    deliver::{CacheStatus, Outcome},
+    deliver::{self, CacheStatus, Outcome},
     reuse::Standing,
 };
 use crate::fields::text::Text;
@@ -54,17 +56,39 @@ pub fn hit(
         out.push_number(bytes);
         out.push(b"\r\n");
     }
+    tail(Outcome::Hit.with_status(status), standing, request_id, out);
+    true
+}
+
+/// Writes the head of the 304 for a hit that stands like this and has `fields`, of which
+/// those are left out that a 304 does not have.
+pub fn not_modified<'a>(
+    fields: impl Iterator<Item = (Cow<'a, HeaderName>, HeaderValue)>,
+    standing: Standing,
+    request_id: &[u8],
+    out: &mut Lines,
+) {
+    out.push(b"HTTP/1.1 304 Not Modified\r\n");
+    for (name, value) in fields.filter(|(name, _)| deliver::in_not_modified(name)) {
+        for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+            out.push(part);
+        }
+    }
+    tail(Outcome::Hit, standing, request_id, out);
+}
+
+/// Writes what a hit says of itself, and the end of the head.
+fn tail(outcome: Outcome, standing: Standing, request_id: &[u8], out: &mut Lines) {
     out.push(b"age: ");
     out.push_number(standing.age.into());
     out.push(b"\r\ncache-status: ");
     // Writing to a text cannot fail.
     let _ = CacheStatus::hit(standing).write(out);
     out.push(b"\r\nx-cache: ");
-    out.push(Outcome::Hit.with_status(status).x_cache().as_bytes());
+    out.push(outcome.x_cache().as_bytes());
     out.push(b"\r\nx-request-id: ");
     out.push(request_id);
     out.push(b"\r\n\r\n");
-    true
 }
 
 /// Whether responses of this status have content that ends where `Content-Length` says
@@ -76,7 +100,7 @@ fn has_content(status: StatusCode) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderMap, HeaderName, HeaderValue};
+    use http::HeaderMap;
     use proptest::prelude::*;
 
     use super::*;
@@ -133,6 +157,20 @@ mod tests {
             prop_assert_eq!(map(rest), reported);
             prop_assert!(rest.ends_with("\r\n\r\n"));
         }
+    }
+
+    #[test]
+    fn a_304_has_what_tells_of_the_content_and_not_the_content() {
+        let stored = map("etag: \"1\"\r\ncontent-type: a/b\r\nx-a: 1\r\ncontent-length: 5\r\n");
+        let fields = stored.iter();
+        let fields = fields.map(|(name, value)| (Cow::Borrowed(name), value.clone()));
+        let mut out = Lines::default();
+        not_modified(fields, Standing { age: 1, ttl: 2 }, b"id", &mut out);
+        let text = String::from_utf8(out.as_bytes().to_vec()).unwrap();
+        let wanted = "HTTP/1.1 304 Not Modified\r\netag: \"1\"\r\nx-a: 1\r\nage: 1\r\n\
+                      cache-status: warmfront; hit; ttl=2\r\nx-cache: Hit from warmfront\r\n\
+                      x-request-id: id\r\n\r\n";
+        assert_eq!(text, wanted);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use http::{HeaderMap, HeaderName};
 use super::{
     Ask, KeySpec, Rules, WhyNot,
     key::{self, digest},
+    pattern::PATTERN_BYTES_MAX,
     search::Search,
 };
 use crate::fields::{groups::groups, query, tags};
@@ -44,10 +45,15 @@ impl Mode {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Sequence(pub u64);
 
-/// One thing that can be invalidated: 128 bits of a cryptographic hash, the lowest of which
+/// One thing that can be invalidated: 64 bits of a cryptographic hash, the lowest of which
 /// say of what kind.
+///
+/// Two things of a kind share their mark once in 2^61. That costs a miss, like all that
+/// covers too much: among ten million marks of what is stored and as many invalidated, one
+/// time in twenty thousand. Who searches for the like of a mark can invalidate what he could
+/// have named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Mark(u128);
+pub struct Mark(u64);
 
 /// What a mark is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -72,12 +78,12 @@ impl Kind {
 }
 
 /// The lowest bits of a mark, which hold its kind.
-const KIND_BITS: u128 = 0b111;
+const KIND_BITS: u64 = 0b111;
 
 impl Mark {
     /// The mark of a thing of this kind; `hash` must depend on all that tells it from others.
     pub const fn new(kind: Kind, hash: u128) -> Self {
-        Self(hash & !KIND_BITS | kind as u128)
+        Self(hash as u64 & !KIND_BITS | kind as u64)
     }
 
     /// What it is about.
@@ -94,24 +100,31 @@ impl Mark {
     }
 
     /// Its bits.
-    pub const fn bits(self) -> u128 {
+    pub const fn bits(self) -> u64 {
         self.0
     }
 }
 
 /// What a stored response can be invalidated by; one allocation.
 ///
-/// In this order: how many marks each field's tags have, the length of the behaviour's
-/// pattern, whether it answers other queries; the marks; the pattern; the text, which is the
-/// distribution, NUL, the path, and `?` with the kept query where there is one.
+/// In this order: flags, the length of the behaviour's pattern, how many marks each field's
+/// tags have if any has; the marks; the pattern; the text, which is the distribution, NUL, the
+/// path, and `?` with the kept query where there is one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Marks(Box<[u8]>);
 
-/// The numbers in front: three counts of two bytes, a length of four, one flag.
-const FRONT_BYTES: usize = 3 * 2 + 4 + 1;
-const LENGTH_AT: usize = 6;
-const LOOSE_AT: usize = 10;
-const MARK_BYTES: usize = size_of::<u128>();
+/// The numbers in front: the flags, a length of one byte, and three counts of two bytes.
+const FRONT_BYTES: usize = 1 + 1;
+const COUNTS_BYTES: usize = 3 * 2;
+const MARK_BYTES: usize = size_of::<u64>();
+
+/// A flag: it answers other queries than its own.
+const LOOSE: u8 = 1 << 0;
+/// A flag: there are counts, and marks of tags.
+const NAMED: u8 = 1 << 1;
+
+/// The length of a pattern is one byte.
+const _: () = assert!(PATTERN_BYTES_MAX <= u8::MAX as usize);
 
 /// The marks that come from each of [`tags::FIELDS`].
 type Named = [Vec<Mark>; 3];
@@ -148,14 +161,17 @@ impl Marks {
         let scope = &rules.key.scope;
         let marks: usize = 1 + named.iter().map(Vec::len).sum::<usize>();
         let text_bytes = scope.distribution.len() + 2 + ask.target.as_str().len();
-        let bytes = FRONT_BYTES + marks * MARK_BYTES + scope.behaviour.len() + text_bytes;
+        let front_bytes = FRONT_BYTES + COUNTS_BYTES;
+        let bytes = front_bytes + marks * MARK_BYTES + scope.behaviour.len() + text_bytes;
         let mut block = Vec::with_capacity(bytes);
-        for marks in named {
+        let loose = Search::of(ask, rules, headers).map_or(0, |_| LOOSE);
+        block.push(loose | if marks > 1 { NAMED } else { 0 });
+        // At most `PATTERN_BYTES_MAX`.
+        block.push(scope.behaviour.len() as u8);
+        for marks in named.iter().filter(|_| marks > 1) {
             // At most `NAMED_MAX`.
             block.extend_from_slice(&(marks.len() as u16).to_le_bytes());
         }
-        block.extend_from_slice(&(scope.behaviour.len() as u32).to_le_bytes());
-        block.push(u8::from(Search::of(ask, rules, headers).is_some()));
         let target = target(ask, rules);
         for mark in std::iter::once(&target).chain(named.iter().flatten()) {
             block.extend_from_slice(&mark.0.to_le_bytes());
@@ -178,7 +194,7 @@ impl Marks {
 
     /// The distribution, NUL, the path, and `?` with the kept query where there is one.
     pub fn text(&self) -> &[u8] {
-        &self.0[FRONT_BYTES + self.count() * MARK_BYTES + self.behaviour_bytes()..]
+        &self.0[self.marks_end() + self.behaviour_bytes()..]
     }
 
     /// The path, and the kept query where there is one.
@@ -191,7 +207,7 @@ impl Marks {
     /// Whether it may answer other queries than its own: then what is about any query may be
     /// about it.
     pub fn is_loose(&self) -> bool {
-        self.0[LOOSE_AT] != 0
+        self.0[0] & LOOSE != 0
     }
 
     /// What they take beside themselves, in bytes.
@@ -200,7 +216,7 @@ impl Marks {
     }
 
     fn parameters(&self) -> impl Iterator<Item = Mark> {
-        let (text, start) = (self.text(), FRONT_BYTES + self.count() * MARK_BYTES);
+        let (text, start) = (self.text(), self.marks_end());
         let behaviour = &self.0[start..start + self.behaviour_bytes()];
         let (distribution, page) = match text.iter().position(|&byte| byte == 0) {
             Some(end) => (&text[..end], &text[end + 1..]),
@@ -217,9 +233,9 @@ impl Marks {
 
     /// The marks from the `first` on, `count` of them; the target's is before those of tags.
     fn hashed(&self, first: usize, count: usize) -> impl Iterator<Item = Mark> {
-        let start = FRONT_BYTES + first * MARK_BYTES;
+        let start = self.front_bytes() + first * MARK_BYTES;
         let (marks, _) = self.0[start..start + count * MARK_BYTES].as_chunks();
-        marks.iter().map(|bytes| Mark(u128::from_le_bytes(*bytes)))
+        marks.iter().map(|bytes| Mark(u64::from_le_bytes(*bytes)))
     }
 
     /// The marks from the field at this place in [`tags::FIELDS`].
@@ -229,7 +245,11 @@ impl Marks {
     }
 
     fn field_count(&self, at: usize) -> usize {
-        usize::from(u16::from_le_bytes([self.0[2 * at], self.0[2 * at + 1]]))
+        if self.0[0] & NAMED == 0 {
+            return 0;
+        }
+        let at = FRONT_BYTES + 2 * at;
+        usize::from(u16::from_le_bytes([self.0[at], self.0[at + 1]]))
     }
 
     /// How many marks there are, the target's included.
@@ -238,8 +258,20 @@ impl Marks {
     }
 
     fn behaviour_bytes(&self) -> usize {
-        let length: [u8; 4] = std::array::from_fn(|at| self.0[LENGTH_AT + at]);
-        u32::from_le_bytes(length) as usize
+        usize::from(self.0[1])
+    }
+
+    fn front_bytes(&self) -> usize {
+        FRONT_BYTES
+            + if self.0[0] & NAMED == 0 {
+                0
+            } else {
+                COUNTS_BYTES
+            }
+    }
+
+    fn marks_end(&self) -> usize {
+        self.front_bytes() + self.count() * MARK_BYTES
     }
 }
 

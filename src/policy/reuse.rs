@@ -97,7 +97,7 @@ pub fn softened(decided: Reuse, meta: &Meta) -> Reuse {
         Reuse::Validate(why) => return Reuse::Validate(why),
     };
     let within = -standing.ttl < i64::from(meta.lifetime.while_revalidate);
-    if meta.strict || standing.ttl <= 0 && !within {
+    if meta.lifetime.strict || standing.ttl <= 0 && !within {
         return Reuse::Validate(WhyValidate::Invalidated);
     }
     Reuse::ServeAndRefresh(Standing {
@@ -130,7 +130,7 @@ fn asked(meta: &Meta, ask: &Ask, standing: Standing) -> Option<Reuse> {
         Some(MaxStale::Seconds(seconds)) => i64::from(seconds),
         None => return None,
     };
-    (!meta.strict && -standing.ttl <= tolerated).then_some(Reuse::Serve(standing))
+    (!meta.lifetime.strict && -standing.ttl <= tolerated).then_some(Reuse::Serve(standing))
 }
 
 /// Whether the viewer wants nothing but what is stored (RFC 9111 §5.2.1.7).

@@ -26,8 +26,6 @@ pub struct Meta {
     pub age_then: u32,
     /// How long it may be used.
     pub lifetime: Lifetime,
-    /// Whether staleness is forbidden even to a viewer that asks for it.
-    pub strict: bool,
     /// What it varies by.
     pub varying: Option<Box<Varying>>,
     /// How it came, where there may be other codings of it.
@@ -189,7 +187,6 @@ fn remembered(
     marks: Result<Marks, WhyNot>,
 ) -> Result<Meta, WhyNot> {
     let control = Control::of(headers, rules);
-    let directives = &control.directives;
     if rules.request_directives == RequestDirectives::Honour {
         // "The no-store request directive indicates that a cache MUST NOT store any part of
         // either this request or any response to it" (RFC 9111 §5.2.1.5).
@@ -210,10 +207,6 @@ fn remembered(
     if !fresh && !validator && lifetime.while_revalidate == 0 && lifetime.if_error == 0 {
         return Err(WhyNot::NeverFresh);
     }
-    let strict = directives.must_revalidate
-        || directives.proxy_revalidate
-        || directives.s_maxage.is_some()
-        || lifetime.always_validate;
     let recodable = recode::recodable(rules, status, headers);
     let varying = Varying::of(headers, ask, rules, recodable).map_err(|_| WhyNot::VaryStar)?;
     Ok(Meta {
@@ -221,7 +214,6 @@ fn remembered(
         received: times.received,
         age_then,
         lifetime,
-        strict,
         varying,
         recodable: recodable.ok(),
         search: Search::of(ask, rules, headers),

@@ -1,8 +1,8 @@
 //! A hit whose head is written where it is read: no future, no response, no map of its fields.
 //!
 //! It decides by the same functions as [`respond`](super::respond), which answers whatever is
-//! not as plain as this: a fresh answer in memory, whole, to a viewer that asked for all of it,
-//! of a behaviour that leaves answers as they are.
+//! not as plain as this: a fresh answer in memory, to a viewer that asked for all of it or has
+//! it already, of a behaviour that leaves answers as they are.
 
 use bytes::Bytes;
 use http::{header, request};
@@ -14,7 +14,8 @@ use crate::{
         ServerTiming, deliver,
         intent::{self, Intent},
         lines::{self, Length, Lines},
-        peer, precondition,
+        peer,
+        precondition::{self, Verdict},
         reuse::Reuse,
     },
     store::{Found, Head},
@@ -60,14 +61,22 @@ pub fn at_hand(
         return None;
     };
     let chosen = Chosen::of(&ask, rules, &object);
-    let whole = !part::wanted(&ask.headers) && !precondition::conditional(&ask.headers);
-    if chosen.missing.is_some() || !whole {
+    if chosen.missing.is_some() || part::wanted(&ask.headers) {
         return None;
     }
     let made = edge.ids.text();
     let request_id = deliver::request_id(&ask.headers).map_or(&made[..], |id| id.as_bytes());
+    let meters = site.meters.behaviour(behaviour.index);
     let (status, body) = (chosen.head.status(), chosen.body);
-    let length = length(chosen.head, body)?;
+    let unmodified = precondition::conditional(&ask.headers)
+        && precondition::verdict(&ask, status, hit::validators(chosen.head), now)
+            == Verdict::NotModified;
+    if unmodified {
+        lines::not_modified(chosen.head.iter(), standing, request_id, out);
+        meters.requests.count(hit::result(standing));
+        return Some(Bytes::new());
+    }
+    let length = length(chosen.head, body.len() as u64)?;
     if !lines::hit(
         status,
         chosen.head.lines(),
@@ -78,19 +87,18 @@ pub fn at_hand(
     ) {
         return None;
     }
-    let meters = site.meters.behaviour(behaviour.index);
     meters.requests.count(hit::result(standing));
     meters.viewer_bytes.more(body.len() as u64);
     if !chosen.own {
-        let saved = object.body.len().saturating_sub(body.len());
+        let saved = object.body().len().saturating_sub(body.len());
         meters.saved_bytes.more(saved as u64);
     }
-    Some(body.clone())
+    Some(body.share())
 }
 
-/// Whether the stored fields say how long `body` is; `None` where they say something else.
-fn length(head: &Head, body: &Bytes) -> Option<Length> {
-    let actual = body.len() as u64;
+/// Whether the stored fields say that the body has `actual` bytes; `None` where they say
+/// something else.
+fn length(head: &Head, actual: u64) -> Option<Length> {
     let Some(said) = head.get(&header::CONTENT_LENGTH) else {
         return Some(Length::Unsaid(actual));
     };

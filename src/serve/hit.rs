@@ -79,7 +79,7 @@ fn reported(way: &Way, object: &Object, chosen: Chosen<'_>, report: Report) -> R
     // A range is cut from the origin's own bytes, where the viewer accepts these.
     let ranged = part::wanted(&way.ask.headers);
     let slice = if ranged && (chosen.own || chosen.or_own) {
-        let (validators, length) = (validators(&object.head), object.body.len() as u64);
+        let (validators, length) = (validators(&object.head), object.body().len() as u64);
         slice::slice(
             &way.ask,
             object.head.status(),
@@ -116,9 +116,9 @@ fn reported(way: &Way, object: &Object, chosen: Chosen<'_>, report: Report) -> R
         Method::HEAD => ReplyBody::empty(way.meter()),
         _ => {
             if !chosen.own {
-                way.saved(object.body.len().saturating_sub(chosen.body.len()));
+                way.saved(object.body().len().saturating_sub(chosen.body.len()));
             }
-            ReplyBody::whole(chosen.body.clone(), way.meter())
+            ReplyBody::whole(chosen.body.share(), way.meter())
         }
     };
     if way.ask.method == Method::HEAD && !unmodified {

@@ -18,7 +18,7 @@ pub(super) fn cut(
     slice: &Slice,
     mut answer: Response<ReplyBody>,
 ) -> Response<ReplyBody> {
-    let length = object.body.len();
+    let length = object.body().len();
     let headers = answer.headers_mut();
     let (status, body) = match slice {
         Slice::Whole => return answer,
@@ -64,7 +64,7 @@ pub(super) fn cut(
 
 /// The bytes from `first` up to `end`, which lie within the body.
 fn bytes(object: &Object, first: u64, end: u64) -> Bytes {
-    object.body.slice(first as usize..end as usize)
+    object.body().slice(first as usize..end as usize)
 }
 
 fn content_range(first: u64, end: u64, length: usize) -> HeaderValue {
@@ -82,7 +82,7 @@ fn multipart(object: &Object, parts: &[(u64, u64)], boundary: &str) -> Vec<Bytes
         let line = if place == 0 { "" } else { "\r\n" };
         // Writing to a string cannot fail.
         let _ = write!(head, "{line}--{boundary}\r\n{kind}Content-Range: bytes ");
-        let _ = write!(head, "{first}-{}/{}\r\n\r\n", end - 1, object.body.len());
+        let _ = write!(head, "{first}-{}/{}\r\n\r\n", end - 1, object.body().len());
         pieces.push(head.into());
         pieces.push(bytes(object, first, end));
     }

@@ -131,8 +131,9 @@ fn slice(way: &Way, part: &Object) -> Option<(Bytes, HeaderValue)> {
     let place = Part::of(&part.head.to_map())?;
     let (own, content_range) = place.slice(&way.ask, hit::validators(&part.head), way.ask.at)?;
     // What was kept has as many bytes as it says.
-    part.body.get(own.clone())?;
-    Some((part.body.slice(own), content_range))
+    let body = part.body();
+    body.get(own.clone())?;
+    Some((body.slice(own), content_range))
 }
 
 /// Cuts `answer`, which is all of a part, down to these bytes of it.

@@ -229,7 +229,7 @@ fn freshen(way: &Way, key: Key, stale: &Arc<Object>, fresh: &HeaderMap) {
     if stale.meta.recodable.is_some() && stored.get(&coding) != fresh.get(&coding) {
         return;
     }
-    if !validate::confirmed_by_head(&stored, stale.body.len() as u64, fresh) {
+    if !validate::confirmed_by_head(&stored, stale.body().len() as u64, fresh) {
         return edge.store.forget(key, stale);
     }
     let merged = validate::merged(&stored, fresh);

@@ -14,7 +14,6 @@ use std::{
     sync::Arc,
 };
 
-use bytes::Bytes;
 use smallvec::SmallVec;
 use tokio::{sync::Semaphore, task};
 
@@ -27,7 +26,7 @@ use crate::{
         Ask, Key, Meta, Rules, recode,
         represent::{self, Wanted},
     },
-    store::{Claim, Head, Object, Recoded, Store},
+    store::{Body, Claim, Head, Object, Recoded, Store},
 };
 
 /// The largest body that is coded where it was asked for, in bytes: half a millisecond of
@@ -66,7 +65,7 @@ impl Default for Recoder {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Chosen<'a> {
     pub(super) head: &'a Head,
-    pub(super) body: &'a Bytes,
+    pub(super) body: Body<'a>,
     /// What the viewer would have liked better, had somebody made it.
     pub(super) missing: Option<Missing>,
     /// Whether it is what the origin sent.
@@ -88,10 +87,10 @@ pub(super) enum Missing {
 
 impl<'a> Chosen<'a> {
     /// The bytes that the origin sent.
-    pub(super) const fn own(object: &'a Object) -> Self {
+    pub(super) fn own(object: &'a Object) -> Self {
         Self {
             head: &object.head,
-            body: &object.body,
+            body: object.body(),
             missing: None,
             own: true,
             or_own: true,
@@ -108,7 +107,7 @@ impl<'a> Chosen<'a> {
         let made = |coding| match recodings.find(coding) {
             Recoded::Made(recoding) => Some(Self {
                 head: &recoding.head,
-                body: &recoding.body,
+                body: recoding.body(),
                 missing: None,
                 own: false,
                 or_own: false,
@@ -225,15 +224,16 @@ impl Work {
     fn tried(&self, claim: Claim) -> Option<Went> {
         let object = claim.object().clone();
         let own = object.meta.recodable?.own;
-        let bytes_max = recode::result_max(own, object.body.len() as u64, self.store.object_max())?;
+        let bytes_max =
+            recode::result_max(own, object.body().len() as u64, self.store.object_max())?;
         let Some(mut charge) = self.store.charge(0) else {
             return Some(Went::NoRoom);
         };
         let mut room = |bytes| self.store.more(&mut charge, bytes as u64);
         let sink = Sink::new(usize::try_from(bytes_max).unwrap_or(usize::MAX), &mut room);
         let made = || match own {
-            Coding::Identity => coding::encode(claim.coding(), &object.body, sink),
-            own => coding::decode(own, &object.body, sink),
+            Coding::Identity => coding::encode(claim.coding(), &object.body(), sink),
+            own => coding::decode(own, &object.body(), sink),
         };
         // The bytes are an origin's, and the coders not ours.
         let made = catch_unwind(AssertUnwindSafe(made)).unwrap_or(Err(Unmade::Corrupt));
@@ -248,7 +248,7 @@ impl Work {
 
 /// Makes what `claim` is for: here where that is quick, otherwise on a thread apart.
 async fn make(work: Work, claim: Claim) {
-    let bytes = claim.object().body.len();
+    let bytes = claim.object().body().len();
     let decoding = claim.coding() == Coding::Identity;
     let here_max = if decoding {
         DECODED_HERE_BYTES_MAX

@@ -5,6 +5,8 @@
 //! and no name a colon, so the lines say exactly which fields they came from. For those who
 //! want fields one by one, a few bytes beside the block say which names they have and where
 //! the first of them end, so that nobody has to look for that.
+//!
+//! The body comes behind the lines, in the same block and without a counter of its own.
 
 use std::borrow::Cow;
 
@@ -12,21 +14,24 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use memchr::memchr;
 
-use super::names::Place;
+use super::{Body, names::Place};
 
 /// What is between a name and its value, and after it.
 const COLON: &[u8] = b": ";
 const END: &[u8] = b"\r\n";
 
 /// For how many fields name and length are at hand; those after them are looked up by their
-/// text. Ordinary answers have fewer; one more would put an object into the allocator's next
-/// class, 32 bytes up.
-const NOTED_MAX: usize = 14;
+/// text. Ordinary answers have no more; one more would put an object into the allocator's
+/// next class, 32 bytes up.
+const NOTED_MAX: usize = 12;
 
 /// A status and fields, compactly: their text, and 64 bytes beside it.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Head {
-    lines: Bytes,
+    /// The lines, and what lies behind them.
+    block: Bytes,
+    /// The length of the lines.
+    lines: u32,
     status: StatusCode,
     fields: u16,
     notes: [Note; NOTED_MAX],
@@ -63,8 +68,17 @@ enum Name<'a> {
 }
 
 impl Head {
-    /// The head whose lines are `lines`, made by [`write`] of `headers`.
-    pub(super) fn new(status: StatusCode, headers: &HeaderMap, lines: Bytes) -> Self {
+    /// The head with these fields, and the body that `body` are the parts of behind it.
+    pub(super) fn new<'a>(
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: impl Iterator<Item = &'a [u8]> + Clone,
+    ) -> Self {
+        let lines = lines_bytes(headers);
+        let length: usize = body.clone().map(<[u8]>::len).sum();
+        let mut block = Vec::with_capacity(lines + length);
+        write(headers, &mut block);
+        body.for_each(|part| block.extend_from_slice(part));
         let mut notes = [Note::default(); NOTED_MAX];
         for (note, (name, value)) in notes.iter_mut().zip(headers) {
             *note = Note {
@@ -73,7 +87,10 @@ impl Head {
             };
         }
         Self {
-            lines,
+            // As long as its room is: it gets a counter once somebody shares it.
+            block: block.into(),
+            // No origin is let send so long a head.
+            lines: u32::try_from(lines).unwrap_or(u32::MAX),
             status,
             // A map has at most 32,768 names, and no origin is let send so many fields.
             fields: u16::try_from(headers.len()).unwrap_or(u16::MAX),
@@ -87,8 +104,17 @@ impl Head {
     }
 
     /// The fields as lines of HTTP/1, each with its CR LF; neither status line nor empty line.
-    pub const fn lines(&self) -> &Bytes {
-        &self.lines
+    pub fn lines(&self) -> &[u8] {
+        &self.block[..self.lines_bytes()]
+    }
+
+    /// What lies behind the lines.
+    pub(super) const fn body(&self) -> Body<'_> {
+        Body::new(&self.block, self.lines_bytes())
+    }
+
+    const fn lines_bytes(&self) -> usize {
+        self.lines as usize
     }
 
     /// How many fields there are, repeated names counted.
@@ -104,7 +130,7 @@ impl Head {
     /// The fields, in order: values without copying, and names but those without a place.
     pub fn iter(&self) -> impl Iterator<Item = (Cow<'static, HeaderName>, HeaderValue)> {
         self.fields().map(|field| {
-            let value = self.lines.slice(field.start..field.end);
+            let value = self.block.slice(field.start..field.end);
             // It was a value when it was stored.
             let value = HeaderValue::from_maybe_shared(value)
                 .unwrap_or_else(|_| HeaderValue::from_static(""));
@@ -115,7 +141,7 @@ impl Head {
     /// The bytes of the first value of `name`.
     pub fn get(&self, name: &HeaderName) -> Option<&[u8]> {
         let field = self.fields().find(|field| field.name.is(name))?;
-        Some(&self.lines[field.start..field.end])
+        Some(&self.block[field.start..field.end])
     }
 
     /// Whether there is a field of this name.
@@ -135,7 +161,7 @@ impl Head {
     /// The field that begins at `at`, as its text says; the name at `place`, if it has one.
     #[cold]
     fn read(&self, at: usize, place: Place) -> Option<Field<'_>> {
-        let line = self.lines.get(at..)?;
+        let line = self.lines().get(at..)?;
         let (colon, end) = (memchr(b':', line)?, memchr(b'\r', line)?);
         Some(Field {
             name: match place.name() {
@@ -169,7 +195,7 @@ impl<'a> Iterator for Fields<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Field<'a>> {
-        if self.at >= self.head.lines.len() {
+        if self.at >= self.head.lines_bytes() {
             return None;
         }
         let note = self.head.notes.get(self.next);
@@ -229,7 +255,7 @@ pub(super) fn lines_bytes(headers: &HeaderMap) -> usize {
 }
 
 /// Appends the lines of these fields.
-pub(super) fn write(headers: &HeaderMap, out: &mut Vec<u8>) {
+fn write(headers: &HeaderMap, out: &mut Vec<u8>) {
     for (name, value) in headers {
         out.extend_from_slice(name.as_str().as_bytes());
         out.extend_from_slice(COLON);
@@ -249,10 +275,9 @@ mod tests {
         for (name, value) in fields {
             map.append(name, value.clone());
         }
-        let mut lines = Vec::new();
-        write(&map, &mut lines);
-        assert_eq!(lines.len(), lines_bytes(&map));
-        let head = Head::new(StatusCode::OK, &map, lines.into());
+        let body = [&b"one: 1\r\n"[..], b"two"];
+        let head = Head::new(StatusCode::OK, &map, body.into_iter());
+        assert_eq!(&*head.body(), b"one: 1\r\ntwo");
         (map, head)
     }
 
@@ -311,7 +336,7 @@ mod tests {
             field("link", " </b> "),
         ]);
         let lines = "etag: \"a:b\"\r\nx-empty: \r\nlink: </a>\r\nlink:  </b> \r\n";
-        assert_eq!(head.lines(), lines);
+        assert_eq!(head.lines(), lines.as_bytes());
         assert_eq!(
             head.get(&HeaderName::from_static("link")),
             Some(&b"</a>"[..])

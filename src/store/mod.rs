@@ -14,6 +14,7 @@ use crate::{
     time::Timestamp,
 };
 
+mod body;
 mod budget;
 #[cfg(test)]
 mod churn;
@@ -26,12 +27,14 @@ mod recodings;
 mod turns;
 mod variants;
 
+pub use body::Body;
 pub use budget::Charge;
 pub use fill::{Aborted, Broken, Fill, Reader, Writer};
 pub use head::Head;
 pub use object::Object;
 pub use recodings::{Claim, Recoded, Recoding, Recodings};
 
+use body::Apart;
 use budget::Budget;
 use memory::Memory;
 
@@ -155,7 +158,7 @@ impl Store {
         (meta, headers): (Meta, &HeaderMap),
         now: Timestamp,
     ) -> Result<Arc<Object>, Unkept> {
-        let cost = Object::cost_of(&meta, headers, old.body.len() as u64);
+        let cost = Object::cost_of(&meta, headers, old.body().apart_bytes() as u64);
         let charge = self.charge(cost).ok_or(Unkept::NoRoom)?;
         let object = Arc::new(old.refreshed(meta, headers, charge));
         self.0
@@ -175,8 +178,8 @@ impl Store {
         let Some(charge) = self.charge(Recoding::cost_of(&headers, body.len())) else {
             return false;
         };
-        let (head, body) = object::block(object.meta.status, &headers, std::iter::once(body));
-        claim.keep(Recoding::new(head, body, charge));
+        let status = object.meta.status;
+        claim.keep(Recoding::new(status, &headers, body, charge));
         self.0.memory.reweigh(key, &object);
         true
     }
@@ -275,7 +278,7 @@ mod tests {
         let Found::Object(object) = store.find(Key(1), any) else {
             panic!("not found")
         };
-        assert_eq!(object.body, "xxxxx");
+        assert_eq!(&*object.body(), b"xxxxx");
         assert_eq!(object.head.to_map()["cache-control"], "max-age=60");
         assert!(matches!(store.find(Key(2), any), Found::Nothing));
         assert!(matches!(
@@ -299,7 +302,7 @@ mod tests {
         }
         let mut seen = Vec::new();
         store.visit(|key, object| {
-            seen.push((key.0, object.body.len()));
+            seen.push((key.0, object.body().len()));
             ControlFlow::Continue(())
         });
         seen.sort_unstable();
@@ -342,7 +345,7 @@ mod tests {
         let Found::Object(object) = store.find(Key(1), any) else {
             panic!("not found")
         };
-        assert_eq!(object.body.len(), 6);
+        assert_eq!(object.body().len(), 6);
     }
 
     #[test]

@@ -2,14 +2,14 @@
 //!
 //! An object never changes; a refresh makes a new one that shares the body. The lines
 //! of the head and the body lie in one block of memory, so that an object is few
-//! allocations and a hit touches few cache lines.
+//! allocations and a hit touches few cache lines; only a refreshed object has its body in
+//! the block that it came in.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::HeaderMap;
 
-use super::{Charge, Head, Recodings, head};
+use super::{Apart, Body, Charge, Head, Recodings, head};
 use crate::policy::{
     Meta,
     marks::{Marks, Mode, Sequence},
@@ -22,8 +22,8 @@ pub struct Object {
     pub meta: Meta,
     /// Its status and fields.
     pub head: Head,
-    /// Its body.
-    pub body: Bytes,
+    /// Its body, if that is not in the block of its head.
+    apart: Option<Box<Apart>>,
     /// Its body in other codings, where there may be any.
     pub recodings: Option<Box<Recodings>>,
     /// Up to which invalidation it was judged, times two; odd once one of them made it stale.
@@ -32,16 +32,17 @@ pub struct Object {
     charge: Charge,
 }
 
-/// The bytes that an object's entry in the index takes beside the object: moka's node,
-/// its place in two queues and the key. Measured at 237 for a 16-byte key.
-const INDEX_BYTES: usize = 256;
+/// The bytes that an object's entry in the index takes beside the object, as jemalloc counts
+/// them: moka's entry (48), what it knows of it (64), its places in queues (48 and 32), the key
+/// (32), its bucket (16), and 8 in a table that is a third to two thirds full.
+const INDEX_BYTES: usize = 48 + 64 + 48 + 32 + 32 + 16 + 16;
 
 /// The counters before what an `Arc` or a shared `Bytes` points to, and the allocator's
 /// rounding of three allocations.
 pub(super) const ALLOCATION_BYTES: usize = 16 + 24 + 3 * 16;
 
-/// With the counters of its `Arc` it fills the allocator's class of 224 bytes; the next is 256.
-const _: () = assert!(size_of::<Object>() + 16 <= 224);
+/// With the counters of its `Arc` it fills the allocator's class of 192 bytes; the next is 224.
+const _: () = assert!(size_of::<Object>() + 16 <= 192);
 
 impl Object {
     /// What an object of these parts takes in all, in bytes.
@@ -66,16 +67,21 @@ impl Object {
         body: impl Iterator<Item = &'a [u8]> + Clone,
         charge: Charge,
     ) -> Self {
-        let (head, body) = block(meta.status, headers, body);
+        let head = Head::new(meta.status, headers, body);
         let recodings = meta.recodable.map(|_| Box::default());
         Self {
             judged: AtomicU64::new(meta.born.0 << 1),
             meta,
             head,
-            body,
+            apart: None,
             recodings,
             charge,
         }
+    }
+
+    /// Its body.
+    pub fn body(&self) -> Body<'_> {
+        Body::of(&self.head, self.apart.as_deref())
     }
 
     /// What it is by all invalidations up to `head`: gone, stale, or untouched. Remembers that
@@ -113,7 +119,7 @@ impl Object {
 
     /// The same body, in all its codings, under a new head.
     pub(super) fn refreshed(&self, meta: Meta, headers: &HeaderMap, charge: Charge) -> Self {
-        let (head, _) = block(meta.status, headers, std::iter::empty());
+        let head = Head::new(meta.status, headers, std::iter::empty());
         // A new head may forbid what the old one did not.
         let same = meta.recodable.map(|one| one.own) == self.meta.recodable.map(|one| one.own);
         let recodings = meta.recodable.map(|_| {
@@ -131,25 +137,9 @@ impl Object {
             judged: AtomicU64::new(judged),
             meta,
             head,
-            body: self.body.clone(),
+            apart: Some(Box::new(self.body().apart())),
             recodings,
             charge,
         }
     }
-}
-
-/// A head and a body in one block of memory.
-pub(super) fn block<'a>(
-    status: StatusCode,
-    headers: &HeaderMap,
-    body: impl Iterator<Item = &'a [u8]> + Clone,
-) -> (Head, Bytes) {
-    let lines = head::lines_bytes(headers);
-    let length: usize = body.clone().map(<[u8]>::len).sum();
-    let mut block = Vec::with_capacity(lines + length);
-    head::write(headers, &mut block);
-    body.for_each(|part| block.extend_from_slice(part));
-    let mut lines_and_body = Bytes::from(block);
-    let lines = lines_and_body.split_to(lines);
-    (Head::new(status, headers, lines), lines_and_body)
 }

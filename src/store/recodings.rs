@@ -9,14 +9,10 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use tokio::sync::Notify;
 
-use super::{
-    Charge, Head, Object, head,
-    object::{self, ALLOCATION_BYTES},
-};
+use super::{Apart, Body, Charge, Head, Object, head, object::ALLOCATION_BYTES};
 use crate::{fields::encoding::Coding, policy::represent};
 
 /// The codings of one body.
@@ -40,8 +36,8 @@ struct Slot {
 pub struct Recoding {
     /// Its fields.
     pub head: Head,
-    /// Its bytes.
-    pub body: Bytes,
+    /// Its bytes, if they are not in the block of its head.
+    apart: Option<Box<Apart>>,
     charge: Charge,
 }
 
@@ -90,11 +86,15 @@ impl Recodings {
                 None => {}
                 Some(None) => recodings.end(coding, None),
                 Some(Some(old)) => {
-                    let headers = represent::head(headers, coding, old.body.len() as u64);
-                    let cost = Recoding::cost_of(&headers, old.body.len());
+                    let body = old.body();
+                    let headers = represent::head(headers, coding, body.len() as u64);
+                    let cost = Recoding::cost_of(&headers, body.apart_bytes());
                     if let Some(charge) = charge.beside(cost) {
-                        let (head, _) = object::block(status, &headers, std::iter::empty());
-                        let recoding = Recoding::new(head, old.body.clone(), charge);
+                        let recoding = Recoding {
+                            head: Head::new(status, &headers, std::iter::empty()),
+                            apart: Some(Box::new(body.apart())),
+                            charge,
+                        };
                         recodings.end(coding, Some(recoding));
                     }
                 }
@@ -184,8 +184,23 @@ impl Drop for Claim {
 }
 
 impl Recoding {
-    pub(super) const fn new(head: Head, body: Bytes, charge: Charge) -> Self {
-        Self { head, body, charge }
+    /// Makes one, copying fields and body into one block.
+    pub(super) fn new(
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: &[u8],
+        charge: Charge,
+    ) -> Self {
+        Self {
+            head: Head::new(status, headers, std::iter::once(body)),
+            apart: None,
+            charge,
+        }
+    }
+
+    /// Its bytes.
+    pub fn body(&self) -> Body<'_> {
+        Body::of(&self.head, self.apart.as_deref())
     }
 
     /// What one with these fields and a body of `body_bytes` takes in all, in bytes.
@@ -209,6 +224,7 @@ mod tests {
         },
         store::{Found, Store, Unkept},
     };
+    use bytes::Bytes;
 
     fn keep(store: &Store, key: u128, bytes: usize) -> Result<Arc<Object>, Unkept> {
         let headers = fields(&[
@@ -241,7 +257,7 @@ mod tests {
         let Recoded::Made(made) = find(&object, Coding::Br) else {
             panic!("not found")
         };
-        assert_eq!(made.body, "coded");
+        assert_eq!(&*made.body(), b"coded");
         assert_eq!(made.head.get(&http::header::ETAG), Some(&b"W/\"1\""[..]));
         assert!(Claim::take(&object, Coding::Br).is_none());
         assert!(matches!(find(&object, Coding::Gzip), Recoded::NotYet));
@@ -334,7 +350,7 @@ mod tests {
         let Recoded::Made(made) = find(&new, Coding::Br) else {
             panic!("not found")
         };
-        assert_eq!(made.body, "coded");
+        assert_eq!(&*made.body(), b"coded");
         assert_eq!(made.head.get(&http::header::ETAG), Some(&b"W/\"2\""[..]));
         assert!(matches!(find(&new, Coding::Gzip), Recoded::Never));
         assert!(matches!(find(&new, Coding::Zstd), Recoded::NotYet));

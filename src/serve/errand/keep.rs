@@ -42,7 +42,7 @@ impl Whole {
     fn of(part: Option<&Object>) -> Self {
         let place = part.and_then(|part| Part::of(&part.head.to_map()));
         Self {
-            start: part.map(|part| part.body.clone()).unwrap_or_default(),
+            start: part.map(|part| part.body().share()).unwrap_or_default(),
             bytes: place.map(Part::complete),
             promised: place.is_some(),
         }
