@@ -10,6 +10,9 @@ import statistics
 GROWTH_MAX = 6 << 20
 # How far the store may account for more than `cache.memory`, as a factor.
 OVERDRAWN_MAX = 1.05
+# How full of it, as a factor, the store must still be at some time in the last quarter: it keeps
+# seven eighths, and what is invalidated meanwhile is soon replaced.
+FULL_MIN = 0.8
 # Files that may be open after the load has gone beyond those from before it: kept connections to
 # the origin, and viewers' that linger.
 FILES_MORE_MAX = 40
@@ -47,6 +50,9 @@ def verdict(samples, before, after, memory):
     most = max(one.accounted for one in samples)
     if most > memory * OVERDRAWN_MAX:
         wrong.append(f"the store accounted for {most} bytes of {memory}")
+    last = max(one.accounted for one in samples[-len(samples) // 4 :])
+    if last < memory * FULL_MIN:
+        wrong.append(f"the store came to no more than {last} bytes of {memory} in the end")
     if after.files > before.files + FILES_MORE_MAX:
         wrong.append(f"{after.files} files are open after the load, {before.files} were before it")
     threads = max(one.threads for one in samples)

@@ -3,9 +3,17 @@
 //! moka decides only what to keep when there is too much (TinyLFU). Freshness,
 //! staleness and invalidation never use its clocks or predicates: they could not
 //! run under ours.
+//!
+//! No entry is ever changed in moka: it is removed, and another is inserted. moka (0.12.16)
+//! counts an update when it carries that out, some time later, but a removal by what the
+//! entry weighed last, and drops updates that were not carried out by then: each time an
+//! entry that changed its weight goes soon after, the difference stays in the sum for good.
+//! The sum drifts above what is there, and moka makes room for nothing. What never changes
+//! its weight is always counted right.
 
 use std::{
     hash::{BuildHasher, Hasher, RandomState},
+    iter,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -15,13 +23,14 @@ use std::{
 use moka::{notification::RemovalCause, ops::compute::Op, sync::Cache};
 use smallvec::SmallVec;
 
-use super::{Found, Object, Unkept, variants::Variants};
+use super::{Found, Object, Unkept, turns::Turns, variants::Variants};
 use crate::{policy::Key, time::Timestamp};
 
 /// Keys to their variants.
 #[derive(Debug)]
 pub(super) struct Memory {
     cache: Cache<Key, Variants, Spread>,
+    turns: Turns,
     evictions: Arc<AtomicU64>,
 }
 
@@ -39,17 +48,29 @@ impl Memory {
                 }
             })
             .build_with_hasher(Spread::default());
-        Self { cache, evictions }
+        Self {
+            cache,
+            turns: Turns::new(),
+            evictions,
+        }
     }
 
     /// The newest variant of `key` that `matches`.
     pub(super) fn find(&self, key: Key, matches: impl Fn(&Object) -> bool) -> Found {
-        match self.cache.get(&key) {
+        match self.cache.get(&key).or_else(|| self.come_back(key)) {
             None => Found::Nothing,
             Some(variants) => variants
                 .find(matches)
                 .map_or(Found::OtherVariants, Found::Object),
         }
+    }
+
+    /// What is there under a `key` that was not found, once nobody changes it.
+    fn come_back(&self, key: Key) -> Option<Variants> {
+        let _turn = self.turns.take(key);
+        // Unlike `get` it is not counted as one more demand for the key.
+        let back = self.cache.contains_key(&key);
+        back.then(|| self.cache.get(&key)).flatten()
     }
 
     /// Adds `object` to the variants of `key`, in the place of its like.
@@ -60,9 +81,9 @@ impl Memory {
         now: Timestamp,
     ) -> Result<(), Unkept> {
         let mut unkept = Ok(());
-        self.cache.entry(key).and_compute_with(|entry| match entry {
+        self.change(key, |variants| match variants {
             None => Op::Put(Variants::One(object)),
-            Some(entry) => match entry.value().with(object, now) {
+            Some(variants) => match variants.with(object, now) {
                 Ok(variants) => Op::Put(variants),
                 Err(why) => {
                     unkept = Err(why);
@@ -75,16 +96,16 @@ impl Memory {
 
     /// Weighs the variants of `key` again, if `object` is still one of them and grew.
     pub(super) fn reweigh(&self, key: Key, object: &Arc<Object>) {
-        self.cache.entry(key).and_compute_with(|entry| match entry {
-            Some(entry) if entry.value().has(object) => Op::Put(entry.into_value()),
-            _ => Op::Nop,
+        self.change(key, |variants| {
+            let ours = variants.filter(|variants| variants.has(object));
+            ours.map_or(Op::Nop, Op::Put)
         });
     }
 
     /// Forgets `object`, unless something newer has taken its place.
     pub(super) fn forget(&self, key: Key, object: &Arc<Object>) {
-        self.cache.entry(key).and_compute_with(|entry| {
-            match entry.map(|entry| entry.value().without(object)) {
+        self.change(key, |variants| {
+            match variants.map(|variants| variants.without(object)) {
                 None => Op::Nop,
                 Some(None) => Op::Remove,
                 Some(Some(variants)) => Op::Put(variants),
@@ -94,15 +115,39 @@ impl Memory {
 
     /// Forgets every variant of `key`.
     pub(super) fn remove(&self, key: Key) {
+        let _turn = self.turns.take(key);
         self.cache.invalidate(&key);
     }
 
-    /// Every object that is there all along, each once; what comes or goes meanwhile may be
-    /// among them. Holds no lock between two of them.
+    /// Puts what `becomes` says in the place of what there is under `key`.
+    fn change(&self, key: Key, becomes: impl FnOnce(Option<Variants>) -> Op<Variants>) {
+        let turn = self.turns.take(key);
+        let before = self.cache.get(&key);
+        let was_there = before.is_some();
+        match becomes(before) {
+            Op::Nop => {}
+            Op::Remove => self.cache.invalidate(&key),
+            Op::Put(variants) => {
+                if was_there {
+                    turn.away();
+                    self.cache.invalidate(&key);
+                }
+                self.cache.insert(key, variants);
+            }
+        }
+    }
+
+    /// Every object that is there all along, at least once: twice where its key was changed
+    /// meanwhile. What comes or goes meanwhile may be among them. Holds no lock between two.
     pub(super) fn objects(&self) -> impl Iterator<Item = (Key, Arc<Object>)> + Send {
-        self.cache.iter().flat_map(|(key, variants)| {
+        let walk = self.turns.walk();
+        let found = self.cache.iter().map(|(key, variants)| (*key, variants));
+        let passed_by = iter::once_with(move || walk.passed_by())
+            .flatten()
+            .filter_map(|key| Some((key, self.come_back(key)?)));
+        found.chain(passed_by).flat_map(|(key, variants)| {
             let objects: SmallVec<[_; 1]> = variants.as_slice().iter().cloned().collect();
-            objects.into_iter().map(move |object| (*key, object))
+            objects.into_iter().map(move |object| (key, object))
         })
     }
 
@@ -159,6 +204,16 @@ impl Hasher for Spreading {
     fn finish(&self) -> u64 {
         let product = u128::from(self.0) * u128::from(self.1);
         product as u64 ^ (product >> 64) as u64
+    }
+}
+
+#[cfg(test)]
+impl Memory {
+    /// What moka believes that all entries weigh, and what they do, once all is carried out.
+    pub(super) fn weights(&self) -> (u64, u64) {
+        self.settle();
+        let real = self.cache.iter().map(|(_, variants)| variants.cost()).sum();
+        (self.cache.weighted_size(), real)
     }
 }
 

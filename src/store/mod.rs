@@ -16,12 +16,15 @@ use crate::{
 
 mod body;
 mod budget;
+#[cfg(test)]
+mod churn;
 mod fill;
 mod head;
 mod memory;
 mod names;
 mod object;
 mod recodings;
+mod turns;
 mod variants;
 
 pub use body::Body;
@@ -187,8 +190,9 @@ impl Store {
         self.grow(charge, bytes)
     }
 
-    /// Hands every object that is stored all along to `each`, once, until that breaks; what
-    /// comes or goes meanwhile may be among them. Nobody waits for it.
+    /// Hands every object that is stored all along to `each`, until that breaks: once, or twice
+    /// where something else came or went under its key meanwhile. What comes or goes meanwhile
+    /// may be among them. Nobody waits for it.
     pub fn visit(&self, mut each: impl FnMut(Key, &Arc<Object>) -> ControlFlow<()>) {
         for (key, object) in self.objects() {
             if each(key, &object).is_break() {

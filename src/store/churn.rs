@@ -1,0 +1,211 @@
+//! What becomes of the room of a store in which much changes.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+
+use super::{Claim, Found, Object, Store, UNKEPT_SHARE, Unkept};
+use crate::{
+    fields::encoding::Coding,
+    policy::{
+        Key, Meta,
+        marks::Sequence,
+        settle::{self, Times},
+        tests::{NOW, ask, fields, rules},
+    },
+};
+
+/// What all objects may take.
+const ROOM: u64 = 1 << 20;
+
+fn store() -> Store {
+    let memory = ROOM * UNKEPT_SHARE / (UNKEPT_SHARE - 1);
+    Store::new(memory, 1 << 16)
+}
+
+/// An answer that other codings may be made of; it varies by `X-A`, unless that is nothing.
+fn head(variant: &str) -> (Meta, HeaderMap) {
+    let mut ask = ask("/a");
+    ask.headers = fields(&[("x-a", variant)]);
+    let vary = if variant.is_empty() { "" } else { "X-A" };
+    let named = [
+        ("cache-control", "max-age=60"),
+        ("content-type", "text/plain"),
+        ("vary", vary),
+    ];
+    let headers = fields(&named);
+    let times = Times {
+        asked: NOW,
+        received: NOW,
+        born: Sequence::default(),
+    };
+    let meta = settle::meta(&ask, &rules(), StatusCode::OK, &headers, times).unwrap();
+    (meta, headers)
+}
+
+fn keep(store: &Store, key: u128, variant: &str, bytes: usize) -> Result<Arc<Object>, Unkept> {
+    let (meta, headers) = head(variant);
+    let body = [Bytes::from(vec![b'x'; bytes])];
+    store.keep(Key(key), (meta, &headers), &body, NOW)
+}
+
+fn find(store: &Store, key: u128) -> Option<Arc<Object>> {
+    match store.find(Key(key), |_| true) {
+        Found::Object(object) => Some(object),
+        Found::Nothing | Found::OtherVariants => None,
+    }
+}
+
+/// 5,000 changes to 400 keys, together more than there is room for.
+fn churn(store: &Store, seed: u64) {
+    let mut state = seed;
+    let mut dice = |sides: u64| {
+        state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+        (state >> 33) % sides
+    };
+    for _ in 0..5_000 {
+        let key = u128::from(dice(400));
+        match (dice(10), find(store, key)) {
+            (0, Some(object)) => store.forget(Key(key), &object),
+            (1, _) => store.remove(Key(key)),
+            (2 | 3, Some(old)) => {
+                let mut headers = old.head.to_map();
+                let filler = "x".repeat(dice(1_000) as usize);
+                headers.insert("x-filler", filler.parse().unwrap());
+                let _ = store.refresh(Key(key), &old, (old.meta.clone(), &headers), NOW);
+            }
+            (4 | 5, Some(object)) => {
+                if let Some(claim) = Claim::take(&object, Coding::Br) {
+                    store.recoded(Key(key), claim, &vec![0; dice(4_000) as usize]);
+                }
+            }
+            (6, _) => {
+                let variant = dice(3).to_string();
+                let _ = keep(store, key, &variant, dice(2_000) as usize);
+            }
+            _ => {
+                let bytes = 1 << dice(15);
+                let _ = keep(store, key, "", bytes);
+            }
+        }
+    }
+}
+
+/// What moka believes, what there is, and what the budget counts come to the same, whatever is
+/// done on one thread or on several.
+fn the_index_knows_what_it_holds(threads: u64) {
+    let store = store();
+    for round in 0..5 {
+        thread::scope(|scope| {
+            for thread in 0..threads {
+                let store = &store;
+                scope.spawn(move || churn(store, round * threads + thread));
+            }
+        });
+        let (believed, real) = store.0.memory.weights();
+        assert_eq!(believed, real, "in round {round}");
+    }
+    assert!(store.usage().evictions > 0);
+    // What went is given back a few operations later, once no thread reads that did then.
+    let given_back = (0..1_000_000).any(|_| {
+        thread::yield_now();
+        find(&store, 0);
+        let (_, real) = store.0.memory.weights();
+        store.usage().bytes == real
+    });
+    assert!(given_back, "{:?}", store.usage());
+}
+
+#[test]
+fn the_index_knows_what_it_holds_after_churn() {
+    the_index_knows_what_it_holds(1);
+}
+
+#[test]
+fn the_index_knows_what_it_holds_after_churn_by_many() {
+    the_index_knows_what_it_holds(4);
+}
+
+/// A size that was not the entry's first was once given back for the one that it had taken,
+/// and a little of the room was lost each time.
+#[test]
+fn what_changed_its_size_and_went_gives_back_what_it_took() {
+    let store = store();
+    for (before, after) in [(20_000, 5), (5, 20_000)] {
+        keep(&store, 1, "", before).unwrap();
+        store.settle();
+        let object = keep(&store, 1, "", after).unwrap();
+        store.forget(Key(1), &object);
+        assert_eq!(store.0.memory.weights(), (0, 0));
+    }
+}
+
+/// As much is kept after many changes as before.
+#[test]
+fn the_fill_does_not_shrink_under_churn() {
+    let store = store();
+    let fill = |first: u128| {
+        for key in first..first + 2_000 {
+            let _ = keep(&store, key, "", 2_000);
+        }
+        store.0.memory.weights().1
+    };
+    let before = fill(1_000_000);
+    for round in 0..2_000 {
+        let key = round % 40;
+        let _ = keep(&store, key, "", 20_000);
+        store.settle();
+        if let Ok(small) = keep(&store, key, "", 5) {
+            store.forget(Key(key), &small);
+        }
+    }
+    let after = fill(2_000_000);
+    assert!(before > ROOM * 9 / 10, "{before} of {ROOM}");
+    assert!(after > ROOM * 9 / 10, "{after} of {ROOM}");
+}
+
+/// Changes the other variant of key 1 over and over, beside `meanwhile`.
+fn beside_changes(store: &Store, meanwhile: impl Fn()) {
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for bytes in 0..5_000 {
+                keep(store, 1, "changing", bytes % 100).unwrap();
+            }
+            over.store(true, Ordering::Release);
+        });
+        while !over.load(Ordering::Acquire) {
+            meanwhile();
+        }
+    });
+}
+
+#[test]
+fn a_change_beside_it_hides_no_variant_from_a_viewer() {
+    let store = store();
+    let lasting = keep(&store, 1, "lasting", 10).unwrap();
+    beside_changes(&store, || {
+        let found = store.find(Key(1), |object| std::ptr::eq(object, &*lasting));
+        assert!(matches!(found, Found::Object(_)), "{found:?}");
+    });
+}
+
+/// A sweep lets the ledger forget what it has judged everything by.
+#[test]
+fn a_change_beside_it_hides_no_variant_from_a_walk() {
+    let store = store();
+    let lasting = keep(&store, 1, "lasting", 10).unwrap();
+    beside_changes(&store, || {
+        let seen = store
+            .objects()
+            .any(|(_, object)| Arc::ptr_eq(&object, &lasting));
+        assert!(seen);
+    });
+}
