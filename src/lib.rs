@@ -41,6 +41,10 @@
 //!
 //! `warmfront explain` runs the same functions on a request made by hand.
 //!
+//! A plain hit over HTTP/1.1 goes from ask to deliver in one step, `serve::at_hand`, where its
+//! bytes are read (`listen/express.rs`): the same functions, without the HTTP library above.
+//! Whatever is not as plain goes the way of the table.
+//!
 //! # Invariants
 //!
 //! * *Policy is a function.* It never reads a clock, awaits, logs, or changes its arguments.
