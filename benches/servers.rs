@@ -27,7 +27,7 @@ use warmfront::{
     observe::Events,
     origin::{Dial, Dialling, Io, Origins},
     policy::{Scheme, lines::Lines},
-    serve::{Edge, Limits, Recoder, Refreshes, RequestIds, Searches, Site, Viewer},
+    serve::{Edge, Limits, Plain, Recoder, Refreshes, RequestIds, Searches, Site, Viewer},
     store::Store,
     time::Clock,
 };
@@ -184,9 +184,14 @@ impl Constant {
 
 impl Respond for Constant {
     type Body = Full<Bytes>;
+    type Asked = Infallible;
 
-    fn at_hand(&self, _: Parts, _: &Viewer, _: &mut Lines) -> Option<Bytes> {
-        None
+    fn at_hand(&self, _: Parts, _: &Viewer, _: &mut Lines) -> Plain<Infallible> {
+        Plain::Above
+    }
+
+    async fn respond_plain(self, asked: Infallible, _: Viewer) -> Response<Full<Bytes>> {
+        match asked {}
     }
 
     async fn respond(self, _: Request<Incoming>, _: Viewer) -> Response<Full<Bytes>> {

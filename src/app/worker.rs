@@ -3,7 +3,6 @@
 use std::{future::Future, sync::Arc};
 
 use arc_swap::ArcSwap;
-use bytes::Bytes;
 use http::{Request, Response, request::Parts};
 use hyper::body::Incoming;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -15,7 +14,10 @@ use crate::{
     listen::Respond,
     origin::Origins,
     policy::lines::Lines,
-    serve::{Arrival, Edge, Recoder, Refreshes, ReplyBody, RequestIds, Searches, Site, Viewer},
+    serve::{
+        Arrival, Edge, Plain, PlainAsk, Recoder, Refreshes, ReplyBody, RequestIds, Searches, Site,
+        Viewer,
+    },
     store::Store,
 };
 
@@ -39,9 +41,18 @@ impl Serving {
 
 impl Respond for Serving {
     type Body = ReplyBody;
+    type Asked = PlainAsk;
 
-    fn at_hand(&self, head: Parts, viewer: &Viewer, out: &mut Lines) -> Option<Bytes> {
+    fn at_hand(&self, head: Parts, viewer: &Viewer, out: &mut Lines) -> Plain<PlainAsk> {
         self.edge.at_hand(head, viewer, out)
+    }
+
+    fn respond_plain(
+        self,
+        asked: PlainAsk,
+        viewer: Viewer,
+    ) -> impl Future<Output = Response<ReplyBody>> + Send {
+        self.edge.respond_plain(asked, viewer)
     }
 
     fn respond(

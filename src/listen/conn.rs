@@ -2,13 +2,13 @@
 //!
 //! ```text
 //! opening ──first bytes──▶ HTTP/1 ──idle──▶ opening (parked) …
-//!    │ ▲ └──at hand──┐        └──upgrade──▶ whoever asked for it
-//!    │ └─────────────┘
+//!    │ ▲ └──plain GET─┐       └──upgrade──▶ whoever asked for it
+//!    │ └──────────────┘
 //!    └────────preface──────▶ HTTP/2
 //! ```
 //!
 //! While it is opening, a connection holds no buffer: hyper makes its own two
-//! (8 KiB each) only for one that asks for more than what is at hand. An HTTP/1
+//! (8 KiB each) only for one that asks for more than plain GETs. An HTTP/1
 //! connection that falls idle is parked, which gives them back, so thousands of
 //! idle viewers cost little more than their sockets.
 
@@ -71,10 +71,16 @@ where
             Protocol::Http2 => return Box::pin(http2(express)).await,
         }
     }
-    express.into_wire().say_goodbye().await;
+    let over = express.is_over();
+    let mut wire = express.into_wire();
+    if over {
+        let _ = poll_fn(|cx| Pin::new(&mut wire).poll_shutdown(cx)).await;
+    } else {
+        wire.say_goodbye().await;
+    }
 }
 
-/// Waits for the first bytes of a request that is not at hand, answering those that are; `None`
+/// Waits for the first bytes of a request that is not plain, answering those that are; `None`
 /// if the connection should end instead.
 async fn opening<I, R>(express: &mut Express<I, R>, expected: Expected) -> Option<Protocol>
 where
@@ -83,7 +89,7 @@ where
 {
     poll_fn(|cx| {
         loop {
-            if ready!(express.poll_sent(cx)).is_err() {
+            if ready!(express.poll_answered(cx)).is_err() || express.is_over() {
                 return Poll::Ready(None);
             }
             let wire = express.wire();
@@ -93,7 +99,7 @@ where
                 expected
             };
             match protocol::protocol(expected, wire.ahead()) {
-                Some(Protocol::Http1) if !wire.is_http1() => {
+                Some(Protocol::Http1) => {
                     wire.follow_messages();
                     match express.answers_ahead(cx) {
                         Ok(true) => continue,

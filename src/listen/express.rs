@@ -1,66 +1,71 @@
-//! Answers that are at hand, given beneath the HTTP library.
+//! Plain requests, answered beneath the HTTP library.
 //!
-//! Most of what a cache is asked are plain GETs for what lies in memory. Such a request is
-//! answered where its bytes are read, with one write, and hyper never hears of it; every other
-//! one goes up to hyper as it came. An idle viewer that only ever asked for hits has never had
-//! a connection in hyper, nor its buffers.
+//! Most of what a cache is asked are plain GETs, and most of those for what lies in memory.
+//! Such a request is answered where its bytes are read, with one write where it is at hand, and
+//! hyper never hears of it; every other one goes up to hyper as it came. An idle viewer that
+//! only ever asked such has never had a connection in hyper, nor its buffers.
 //!
 //! Two rules keep the two apart. A head is looked at only when nothing of hyper's is under way:
 //! every head that went up was answered, and that answer is through. And what hyper is handed
 //! begins where a message does, so that it reads the stream as if the others had not been there.
 
 use std::{
+    future::Future,
     io::{self, IoSlice},
     mem::MaybeUninit,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
 use bytes::{Buf, Bytes};
+use http::{Response, header};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{
     Respond, Viewer, head,
+    layers::{Answer, answer_plain},
+    outgoing::Outgoing,
     vitals::Order,
     wire::{LOOK_AHEAD_MAX, Wire},
 };
-use crate::policy::lines::Lines;
+use crate::{policy::lines::Lines, serve::Plain};
 
-/// After so many requests in a row that were not at hand, one in 16 is still looked at: a
-/// viewer that asks for nothing but what passes pays next to nothing for it.
-const DECLINED_MAX: u32 = 4;
-
-/// A connection's stream, which answers what is at hand.
-pub(super) struct Express<I, R> {
+/// A connection's stream, which answers plain requests.
+pub(super) struct Express<I, R: Respond> {
     wire: Wire<I>,
     respond: R,
     viewer: Viewer,
-    /// What is left of an answer that the viewer did not take at once.
-    unsent: Option<Box<Unsent>>,
+    /// What of ours is under way.
+    turn: Turn<R::Body>,
     /// Nothing of hyper's is under way.
     settled: bool,
-    /// Requests in a row that were not at hand.
-    declined: u32,
-    /// How many go up now before one is looked at.
-    passing: u32,
+    /// The last answer said that the connection closes, and is through.
+    over: bool,
 }
 
-struct Unsent {
-    head: Bytes,
-    body: Bytes,
+/// How far the answer to a plain request is.
+enum Turn<B> {
+    /// There is none.
+    Idle,
+    /// It is waited for.
+    Asked(Pin<Box<dyn Future<Output = Response<Answer<B>>> + Send>>),
+    /// The viewer takes what there is of it; whether the connection closes behind it.
+    Writing(Box<Outgoing<Answer<B>>>, bool),
+    /// The same of one that was at hand.
+    Rest(Box<Outgoing<Answer<B>>>),
 }
 
-impl<I, R> Express<I, R> {
+impl<I, R: Respond> Express<I, R> {
     pub(super) fn new(wire: Wire<I>, respond: R, viewer: Viewer) -> Self {
         Self {
             wire,
             respond,
             viewer,
-            unsent: None,
+            turn: Turn::Idle,
             settled: true,
-            declined: 0,
-            passing: 0,
+            over: false,
         }
     }
 
@@ -84,10 +89,15 @@ impl<I, R> Express<I, R> {
     pub(super) fn hand_over(&mut self) {
         self.settled = false;
     }
+
+    /// Whether the viewer was told that the connection closes, and all else before.
+    pub(super) fn is_over(&self) -> bool {
+        self.over
+    }
 }
 
 impl<I: AsyncRead + AsyncWrite + Unpin, R: Respond> Express<I, R> {
-    /// Answers what was read ahead, if it is one request, and at hand; whether it was.
+    /// Answers what was read ahead, if it is one plain request; whether it is.
     pub(super) fn answers_ahead(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
         let ahead = self.wire.take_ahead();
         let answered = self.answers(cx, &ahead);
@@ -97,14 +107,17 @@ impl<I: AsyncRead + AsyncWrite + Unpin, R: Respond> Express<I, R> {
         answered
     }
 
-    /// Answers what is at hand until something else comes, which is read ahead; how many bytes
-    /// that is, zero at the end of the stream.
+    /// Answers plain requests until something else comes, which is read ahead; how many bytes
+    /// that is, zero at the end of the stream, and where an answer closed the connection.
     ///
     /// The buffer lives on the stack: a silent connection holds none.
     pub(super) fn poll_look_ahead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let mut space = [const { MaybeUninit::<u8>::uninit() }; LOOK_AHEAD_MAX];
         loop {
-            ready!(self.poll_sent(cx))?;
+            ready!(self.poll_answered(cx))?;
+            if self.over {
+                return Poll::Ready(Ok(0));
+            }
             let alone = self.wire.is_http1() && self.wire.ahead().is_empty();
             let mut buf = ReadBuf::uninit(&mut space);
             ready!(self.wire.poll_receive(cx, &mut buf))?;
@@ -115,8 +128,8 @@ impl<I: AsyncRead + AsyncWrite + Unpin, R: Respond> Express<I, R> {
         }
     }
 
-    /// Answers `bytes`, the last that came, if they are one request, and at hand; whether they
-    /// were.
+    /// Answers `bytes`, the last that came, if they are one plain request; whether they are.
+    /// The answer may be under way then.
     fn answers(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> io::Result<bool> {
         let vitals = self.wire.vitals();
         let one = vitals.requests().wrapping_add(1);
@@ -124,27 +137,26 @@ impl<I: AsyncRead + AsyncWrite + Unpin, R: Respond> Express<I, R> {
         if self.wire.heads_between() != Some(one) || vitals.order() >= Order::Last {
             return Ok(false);
         }
-        if self.passing > 0 {
-            self.passing -= 1;
-            return Ok(false);
-        }
         let mut lines = Lines::default();
-        let at_hand = || {
+        let looked_at = || {
             let head = head::plain(bytes)?;
-            self.respond.at_hand(head, &self.viewer, &mut lines)
+            Some(self.respond.at_hand(head, &self.viewer, &mut lines))
         };
         // Who panics here panics in hyper's care as well, and is answered there.
-        match catch_unwind(AssertUnwindSafe(at_hand)) {
-            Ok(Some(body)) => {
-                self.declined = 0;
+        match catch_unwind(AssertUnwindSafe(looked_at)) {
+            Ok(Some(Plain::AtHand(body))) => {
                 self.wire.vitals().answered();
                 self.send(cx, lines.as_bytes(), body).map(|()| true)
             }
-            Ok(None) | Err(_) => {
-                self.declined = DECLINED_MAX.min(self.declined + 1);
-                self.passing = (1 << self.declined) - 2;
-                Ok(false)
+            Ok(Some(Plain::Asked(asked))) => {
+                let (respond, viewer) = (self.respond.clone(), self.viewer.clone());
+                let place = self.wire.place();
+                let (vitals, roll) = (Arc::clone(place.vitals()), Arc::clone(place.roll()));
+                let answer = answer_plain(respond, asked, viewer, vitals, roll);
+                self.turn = Turn::Asked(Box::pin(answer));
+                Ok(true)
             }
+            Ok(Some(Plain::Above) | None) | Err(_) => Ok(false),
         }
     }
 
@@ -164,29 +176,68 @@ impl<I: AsyncRead + AsyncWrite + Unpin, R: Respond> Express<I, R> {
         let of_head = written.min(head.len());
         body.advance(written - of_head);
         let head = Bytes::copy_from_slice(&head[of_head..]);
-        self.unsent = Some(Box::new(Unsent { head, body }));
+        self.turn = Turn::Rest(Box::new(Outgoing::rest(head, body)));
         Ok(())
     }
 
-    /// Ready when nothing is left of an answer given here.
-    pub(super) fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Some(unsent) = &mut self.unsent else {
-            return Poll::Ready(Ok(()));
-        };
-        while !unsent.head.is_empty() || !unsent.body.is_empty() {
-            let bufs = [IoSlice::new(&unsent.head), IoSlice::new(&unsent.body)];
-            let written = ready!(Pin::new(&mut self.wire).poll_write_vectored(cx, &bufs))?;
-            if written == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+    /// Ready when nothing of an answer given here is under way.
+    ///
+    /// # Errors
+    ///
+    /// When it broke off, or the viewer left before its end.
+    pub(super) fn poll_answered(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            match &mut self.turn {
+                Turn::Idle => return Poll::Ready(Ok(())),
+                Turn::Asked(answer) => {
+                    let Poll::Ready(answer) = answer.as_mut().poll(cx) else {
+                        // Interim responses may wait.
+                        let _ = Pin::new(&mut self.wire).poll_flush(cx)?;
+                        return self.poll_left(cx);
+                    };
+                    let closes = answer.headers().contains_key(header::CONNECTION);
+                    self.turn = Turn::Idle;
+                    let mut outgoing = Outgoing::new(answer, cx);
+                    // Most go at once.
+                    if outgoing.poll_through(&mut self.wire, cx)?.is_pending() {
+                        self.turn = Turn::Writing(Box::new(outgoing), closes);
+                    } else {
+                        self.over = closes;
+                    }
+                }
+                Turn::Writing(outgoing, closes) => {
+                    if outgoing.poll_through(&mut self.wire, cx)?.is_pending() {
+                        return if outgoing.awaits_body() {
+                            self.poll_left(cx)
+                        } else {
+                            Poll::Pending
+                        };
+                    }
+                    self.over = *closes;
+                    self.turn = Turn::Idle;
+                }
+                Turn::Rest(outgoing) => {
+                    ready!(outgoing.poll_through(&mut self.wire, cx))?;
+                    self.turn = Turn::Idle;
+                    self.wire.vitals().end();
+                }
             }
-            let of_head = written.min(unsent.head.len());
-            unsent.head.advance(of_head);
-            unsent.body.advance(written - of_head);
         }
-        ready!(Pin::new(&mut self.wire).poll_flush(cx))?;
-        self.unsent = None;
-        self.wire.vitals().end();
-        Poll::Ready(Ok(()))
+    }
+
+    /// Sees whether the viewer has left that is waited with; what it says is read ahead, one
+    /// look at a time.
+    fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.wire.ahead().is_empty() {
+            let mut space = [const { MaybeUninit::<u8>::uninit() }; LOOK_AHEAD_MAX];
+            let mut buf = ReadBuf::uninit(&mut space);
+            ready!(self.wire.poll_receive(cx, &mut buf))?;
+            if buf.filled().is_empty() {
+                return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+            }
+            self.wire.keep(buf.filled());
+        }
+        Poll::Pending
     }
 
     /// Whether hyper is through with everything that went up; to be asked when it has flushed.
@@ -204,7 +255,10 @@ impl<I: AsyncRead + AsyncWrite + Unpin, R: Respond> AsyncRead for Express<I, R> 
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         loop {
-            ready!(this.poll_sent(cx))?;
+            ready!(this.poll_answered(cx))?;
+            if this.over {
+                return Poll::Ready(Ok(()));
+            }
             let before = buf.filled().len();
             ready!(Pin::new(&mut this.wire).poll_read(cx, buf))?;
             if !this.settled || !this.answers(cx, &buf.filled()[before..])? {
@@ -223,7 +277,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin, R: Respond> AsyncWrite for Express<I, R>
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        ready!(this.poll_sent(cx))?;
+        ready!(this.poll_answered(cx))?;
         Pin::new(&mut this.wire).poll_write(cx, buf)
     }
 
@@ -233,7 +287,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin, R: Respond> AsyncWrite for Express<I, R>
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        ready!(this.poll_sent(cx))?;
+        ready!(this.poll_answered(cx))?;
         Pin::new(&mut this.wire).poll_write_vectored(cx, bufs)
     }
 
@@ -244,7 +298,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin, R: Respond> AsyncWrite for Express<I, R>
     /// Flushes; hyper does so whenever it is polled and has nothing left to write.
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        ready!(this.poll_sent(cx))?;
+        ready!(this.poll_answered(cx))?;
         ready!(Pin::new(&mut this.wire).poll_flush(cx))?;
         this.settled = this.settled || this.is_settled();
         Poll::Ready(Ok(()))
@@ -252,7 +306,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin, R: Respond> AsyncWrite for Express<I, R>
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        ready!(this.poll_sent(cx))?;
+        ready!(this.poll_answered(cx))?;
         Pin::new(&mut this.wire).poll_shutdown(cx)
     }
 }

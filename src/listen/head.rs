@@ -8,9 +8,11 @@ use std::mem::MaybeUninit;
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Request, Uri,
-    header::{CONNECTION, CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING, UPGRADE},
+    header::{CONNECTION, CONTENT_LENGTH, EXPECT, TE, TRANSFER_ENCODING, UPGRADE},
     request::Parts,
 };
+
+use super::protocol::HEAD_MAX;
 
 /// The most fields of a head that is read here; more than any browser sends.
 const FIELDS_MAX: usize = 48;
@@ -18,6 +20,9 @@ const FIELDS_MAX: usize = 48;
 /// The head of a GET over HTTP/1.1, for one target of this edge, that keeps its connection and
 /// has no content; `None` if `bytes` are not exactly one such head.
 pub(super) fn plain(bytes: &[u8]) -> Option<Parts> {
+    if bytes.len() > HEAD_MAX {
+        return None;
+    }
     let bytes = Bytes::copy_from_slice(bytes);
     let mut fields = [const { MaybeUninit::uninit() }; FIELDS_MAX];
     let mut read = httparse::Request::new(&mut []);
@@ -48,7 +53,7 @@ pub(super) fn plain(bytes: &[u8]) -> Option<Parts> {
 fn is_plain(name: &HeaderName, value: &[u8]) -> bool {
     match *name {
         CONNECTION => value.eq_ignore_ascii_case(b"keep-alive"),
-        CONTENT_LENGTH | EXPECT | TRANSFER_ENCODING | UPGRADE => false,
+        CONTENT_LENGTH | EXPECT | TE | TRANSFER_ENCODING | UPGRADE => false,
         _ => true,
     }
 }
@@ -81,9 +86,11 @@ mod tests {
             fields("upgrade: websocket\r\n"),
             fields("expect: 100-continue\r\n"),
             fields("content-length: 0\r\n"),
+            fields("te: trailers\r\n"),
             fields("transfer-encoding: chunked\r\n"),
             fields("x y: 1\r\n"),
             fields(&many),
+            fields(&format!("x-a: {}\r\n", "x".repeat(HEAD_MAX))),
             fields("") + "GET /b HTTP/1.1\r\n",
             "GET /a HTTP/1.1\r\nhost: a\r\n".into(),
             "GET /a HTTP/1.0\r\nhost: a\r\n\r\n".into(),

@@ -44,8 +44,40 @@ pub(super) fn answer<R: Respond>(
     vitals: Arc<Vitals>,
     roll: Arc<Roll>,
 ) -> impl Future<Output = Result<Response<Answer<R::Body>>, Infallible>> + Send {
-    let mut flight = Flight::begin(vitals, request.body());
-    let version = request.version();
+    let flight = Flight::begin(vitals, body_of(request.body()));
+    let (version, refused) = (request.version(), refused(&request));
+    let respond = |viewer| respond.respond(request, viewer);
+    let answered = rim(respond, (version, refused), viewer, flight, roll);
+    async { Ok(answered.await) }
+}
+
+/// Asks `respond` for the answer to a plain request that is not at hand, under the rim.
+pub(super) fn answer_plain<R: Respond>(
+    respond: R,
+    asked: R::Asked,
+    viewer: Viewer,
+    vitals: Arc<Vitals>,
+    roll: Arc<Roll>,
+) -> impl Future<Output = Response<Answer<R::Body>>> + Send {
+    let flight = Flight::begin(vitals, RequestBody::None);
+    let respond = |viewer| respond.respond_plain(asked, viewer);
+    rim(respond, (Version::HTTP_11, None), viewer, flight, roll)
+}
+
+/// A refusal: its status, and what is said of it.
+type Refusal = (StatusCode, &'static [u8]);
+
+fn rim<F, B>(
+    respond: impl FnOnce(Viewer) -> F,
+    (version, refused): (Version, Option<Refusal>),
+    viewer: Viewer,
+    mut flight: Flight,
+    roll: Arc<Roll>,
+) -> impl Future<Output = Response<Answer<B>>> + Send
+where
+    F: Future<Output = Response<B>> + Send,
+    B: Send,
+{
     // "Since HTTP/1.0 did not define any 1xx status codes, a server MUST NOT send a 1xx
     // response to an HTTP/1.0 client" (RFC 9110 §15.2). Over HTTP/2 hyper sends none.
     let interims = (version == Version::HTTP_11).then(|| flight.vitals.outbox().open());
@@ -56,24 +88,22 @@ pub(super) fn answer<R: Respond>(
     };
     // At once, so that a hit has let go of the request before hyper reads on: otherwise
     // hyper finds its read buffer still in use and allocates another.
-    let called = match refused(&request) {
-        None => Ok(catch_unwind(AssertUnwindSafe(|| {
-            respond.respond(request, viewer)
-        }))),
+    let called = match refused {
+        None => Ok(catch_unwind(AssertUnwindSafe(|| respond(viewer)))),
         Some(why) => Err(why),
     };
     async move {
         let answered = match called {
             Ok(Ok(future)) => Caught { future }.await,
             Ok(Err(_)) => Err(Panicked),
-            Err((status, text)) => return Ok(ours(status, text, version, flight)),
+            Err((status, text)) => return ours(status, text, version, flight),
         };
         if let Some(request) = interims {
             // The wire wakes this task.
             poll_fn(|_| flight.vitals.outbox().poll_close(request)).await;
         }
         let last = flight.vitals.order() >= Order::Last;
-        Ok(match answered {
+        match answered {
             Ok(mut response) => {
                 // After a 101 the connection is no longer HTTP's to close.
                 let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
@@ -93,13 +123,13 @@ pub(super) fn answer<R: Respond>(
                 roll.panicked();
                 ours(StatusCode::INTERNAL_SERVER_ERROR, INTERNAL, version, flight)
             }
-        })
+        }
     }
 }
 
 /// Why a request is refused that hyper's HTTP/2 takes: what HTTP/1 has no way to say, or
 /// refuses by itself, must not reach whoever writes HTTP/1.
-fn refused<B>(request: &Request<B>) -> Option<(StatusCode, &'static [u8])> {
+fn refused<B>(request: &Request<B>) -> Option<Refusal> {
     if request.version() != Version::HTTP_2 {
         return None;
     }
@@ -140,6 +170,15 @@ fn ours<B>(
     response
 }
 
+fn body_of(body: &Incoming) -> RequestBody {
+    if body.is_end_stream() {
+        RequestBody::None
+    } else {
+        let exact = body.size_hint().exact();
+        exact.map_or(RequestBody::Chunked, RequestBody::Sized)
+    }
+}
+
 /// One request under way; ends when dropped.
 pub(super) struct Flight {
     vitals: Arc<Vitals>,
@@ -147,14 +186,8 @@ pub(super) struct Flight {
 }
 
 impl Flight {
-    fn begin(vitals: Arc<Vitals>, body: &Incoming) -> Self {
-        vitals.begin(if body.is_end_stream() {
-            RequestBody::None
-        } else {
-            body.size_hint()
-                .exact()
-                .map_or(RequestBody::Chunked, RequestBody::Sized)
-        });
+    fn begin(vitals: Arc<Vitals>, body: RequestBody) -> Self {
+        vitals.begin(body);
         Self {
             vitals,
             untaken: None,

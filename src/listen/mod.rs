@@ -35,7 +35,7 @@ use hyper::body::Incoming;
 
 use crate::{
     policy::lines::Lines,
-    serve::{self, Edge, ReplyBody, Viewer},
+    serve::{self, Edge, Plain, PlainAsk, ReplyBody, Viewer},
 };
 
 mod accept;
@@ -50,6 +50,7 @@ mod head;
 mod layers;
 mod messages;
 mod outbox;
+mod outgoing;
 mod overdue;
 mod protocol;
 mod proxy;
@@ -76,13 +77,25 @@ pub trait Respond: Clone + Send + Sync + Unpin + 'static {
     /// The answer's body. An error breaks the answer off where it is.
     type Body: http_body::Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>
         + Send
+        + Unpin
         + 'static;
 
+    /// What is known of a plain request that is not at hand.
+    type Asked: Send + 'static;
+
     /// Writes the head of the answer to `head`, a GET without content over HTTP/1.1, to `out`
-    /// if it is at hand; its body then. `None` where [`Respond::respond`] is to be asked.
+    /// if it is at hand.
     ///
-    /// A panic counts as `None`.
-    fn at_hand(&self, head: Parts, viewer: &Viewer, out: &mut Lines) -> Option<Bytes>;
+    /// A panic counts as [`Plain::Above`].
+    fn at_hand(&self, head: Parts, viewer: &Viewer, out: &mut Lines) -> Plain<Self::Asked>;
+
+    /// The answer to a plain request that was not at hand, otherwise as
+    /// [`respond`](Self::respond) gives it.
+    fn respond_plain(
+        self,
+        asked: Self::Asked,
+        viewer: Viewer,
+    ) -> impl Future<Output = Response<Self::Body>> + Send + 'static;
 
     /// The answer to one request.
     ///
@@ -92,14 +105,23 @@ pub trait Respond: Clone + Send + Sync + Unpin + 'static {
         self,
         request: Request<Incoming>,
         viewer: Viewer,
-    ) -> impl Future<Output = Response<Self::Body>> + Send;
+    ) -> impl Future<Output = Response<Self::Body>> + Send + 'static;
 }
 
 impl Respond for Arc<Edge> {
     type Body = ReplyBody;
+    type Asked = PlainAsk;
 
-    fn at_hand(&self, head: Parts, viewer: &Viewer, out: &mut Lines) -> Option<Bytes> {
+    fn at_hand(&self, head: Parts, viewer: &Viewer, out: &mut Lines) -> Plain<PlainAsk> {
         serve::at_hand(self, head, viewer, out)
+    }
+
+    fn respond_plain(
+        self,
+        asked: PlainAsk,
+        viewer: Viewer,
+    ) -> impl Future<Output = Response<ReplyBody>> + Send {
+        serve::respond_plain(&self, asked, viewer)
     }
 
     fn respond(

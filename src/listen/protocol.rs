@@ -11,7 +11,7 @@ const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// A head, in bytes: request line and fields, as CloudFront counts them (32 KiB).
 /// A longer one is answered 431 and the connection closed.
-const HEAD_MAX: usize = 32 * 1024;
+pub(super) const HEAD_MAX: usize = 32 * 1024;
 
 /// What one HTTP/1 connection may make us hold, each way, in bytes: a whole
 /// head and as much again of what follows it.

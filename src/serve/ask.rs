@@ -25,7 +25,8 @@ pub const URL_BYTES_MAX: usize = 8_192;
 #[derive(Debug)]
 pub(super) struct Asked {
     pub(super) ask: Ask,
-    pub(super) body: Incoming,
+    /// `None` where there is no content.
+    pub(super) body: Option<Incoming>,
     /// Where the viewer asks to change protocols.
     pub(super) upgrade: Option<OnUpgrade>,
 }
@@ -55,7 +56,8 @@ pub(super) fn asked(
     let upgrade = intent::asks_for_websocket(request.method(), request.headers())
         .then(|| hyper::upgrade::on(&mut request));
     let (head, body) = request.into_parts();
-    let ask = checked(head, !body.is_end_stream(), viewer, at)?;
+    let body = Some(body).filter(|body| !body.is_end_stream());
+    let ask = checked(head, body.is_some(), viewer, at)?;
     Ok(Asked { ask, body, upgrade })
 }
 

@@ -4,14 +4,17 @@
 //! not as plain as this: a fresh answer in memory, to a viewer that asked for all of it or has
 //! it already, of a behaviour that leaves answers as they are.
 
-use bytes::Bytes;
-use http::{header, request};
+use std::sync::Arc;
 
-use super::{Edge, Viewer, ask, hit, part, recode::Chosen, reusable};
+use arc_swap::Guard;
+use bytes::Bytes;
+use http::{HeaderMap, header, request};
+
+use super::{Edge, Malformed, Site, Viewer, ask, hit, part, recode::Chosen, reusable};
 use crate::{
     fields::text::Text,
     policy::{
-        ServerTiming, deliver,
+        Ask, ServerTiming, deliver,
         intent::{self, Intent},
         lines::{self, Length, Lines},
         peer,
@@ -21,26 +24,54 @@ use crate::{
     store::{Found, Head},
 };
 
+/// What became of a plain request: a GET without content over HTTP/1.1.
+pub enum Plain<A> {
+    /// The head of its answer is written; this is the body.
+    AtHand(Bytes),
+    /// It is not at hand, and [`respond_plain`](super::respond_plain) has the answer.
+    Asked(A),
+    /// The HTTP library is to read it, and [`respond`](super::respond) has the answer.
+    Above,
+}
+
+/// A plain request that was looked at, with the configuration it came upon.
+#[derive(Debug)]
+pub struct PlainAsk {
+    pub(super) site: Arc<Site>,
+    pub(super) checked: Result<Ask, (Malformed, HeaderMap)>,
+}
+
 /// Writes the head of the answer to `head`, a GET without content over HTTP/1.1, to `out` if
-/// it is at hand, and counts the request; its body then. Otherwise nothing is counted, and
-/// [`respond`](super::respond) is to be asked.
+/// it is at hand, and counts the request. Otherwise nothing is counted.
 pub fn at_hand(
     edge: &Edge,
     head: request::Parts,
     viewer: &Viewer,
     out: &mut Lines,
-) -> Option<Bytes> {
+) -> Plain<PlainAsk> {
     let site = edge.site.load();
     if !site.snapshot.server.express {
-        return None;
+        return Plain::Above;
     }
-    let now = edge.clock.now();
-    let ask = ask::checked(head, false, viewer, now).ok()?;
-    let ask = peer::behind(ask, &site.snapshot.proxies.trusted);
-    let covered = viewer.covered.as_ref();
-    if covered.is_some_and(|names| !names.cover(&ask.host)) {
-        return None;
+    let checked = ask::checked(head, false, viewer, edge.clock.now());
+    let checked = checked.map(|ask| peer::behind(ask, &site.snapshot.proxies.trusted));
+    let body = checked.as_ref().ok().and_then(|ask| {
+        let covered = viewer.covered.as_ref();
+        let covers = covered.is_none_or(|names| names.cover(&ask.host));
+        covers.then(|| written(edge, &site, ask, out))?
+    });
+    match body {
+        Some(body) => Plain::AtHand(body),
+        None => Plain::Asked(PlainAsk {
+            site: Guard::into_inner(site),
+            checked,
+        }),
     }
+}
+
+/// Writes the head of the answer to `ask` if it is at hand; its body then.
+fn written(edge: &Edge, site: &Site, ask: &Ask, out: &mut Lines) -> Option<Bytes> {
+    let now = ask.at;
     let behaviour = site.snapshot.behaviour(&ask.host, ask.path())?;
     let rules = &behaviour.rules;
     let plain = rules.viewer.leaves_answers_alone()
@@ -50,17 +81,17 @@ pub fn at_hand(
     if !plain || secret.is_some_and(|secret| secret.opens(&ask.headers)) {
         return None;
     }
-    let Intent::Cache(key) = intent::intent(&ask, rules) else {
+    let Intent::Cache(key) = intent::intent(ask, rules) else {
         return None;
     };
-    let key = edge.searches.looked_up(&ask, rules, key);
-    let Found::Object(object) = edge.find(key, &ask, rules) else {
+    let key = edge.searches.looked_up(ask, rules, key);
+    let Found::Object(object) = edge.find(key, ask, rules) else {
         return None;
     };
-    let Reuse::Serve(standing) = reusable(&object, &ask, rules, now) else {
+    let Reuse::Serve(standing) = reusable(&object, ask, rules, now) else {
         return None;
     };
-    let chosen = Chosen::of(&ask, rules, &object);
+    let chosen = Chosen::of(ask, rules, &object);
     if chosen.missing.is_some() || part::wanted(&ask.headers) {
         return None;
     }
@@ -69,7 +100,7 @@ pub fn at_hand(
     let meters = site.meters.behaviour(behaviour.index);
     let (status, body) = (chosen.head.status(), chosen.body);
     let unmodified = precondition::conditional(&ask.headers)
-        && precondition::verdict(&ask, status, hit::validators(chosen.head), now)
+        && precondition::verdict(ask, status, hit::validators(chosen.head), now)
             == Verdict::NotModified;
     if unmodified {
         lines::not_modified(chosen.head.iter(), standing, request_id, out);

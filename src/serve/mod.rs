@@ -22,6 +22,7 @@ use hyper::{body::Incoming, upgrade::OnUpgrade};
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
+use ask::Asked;
 use finish::Finish;
 use recode::{Chosen, Missing};
 
@@ -65,7 +66,7 @@ mod synth;
 mod tunnel;
 
 pub use ask::{Malformed, URL_BYTES_MAX, checked};
-pub use at_hand::at_hand;
+pub use at_hand::{Plain, PlainAsk, at_hand};
 pub use errand::Arrival;
 pub use interim::{Interims, TakeInterim};
 pub use limits::Limits;
@@ -265,15 +266,39 @@ impl Way {
 }
 
 /// Answers `request`. Every request has an answer; failures are answers too.
-pub fn respond(edge: &Arc<Edge>, request: Request<Incoming>, mut viewer: Viewer) -> Responding {
+pub fn respond(edge: &Arc<Edge>, request: Request<Incoming>, viewer: Viewer) -> Responding {
     let (site, now) = (edge.site.load_full(), edge.clock.now());
-    let (interims, covered) = (viewer.interims.take(), viewer.covered.take());
-    let asked = match ask::asked(request, &viewer, now) {
-        Ok(asked) => asked,
-        Err((why, headers)) => return synth::malformed(edge, &site, why, &headers).into(),
-    };
-    let (body, upgrade) = (asked.body, asked.upgrade);
-    let ask = peer::behind(asked.ask, &site.snapshot.proxies.trusted);
+    match ask::asked(request, &viewer, now) {
+        Ok(Asked { ask, body, upgrade }) => {
+            let ask = peer::behind(ask, &site.snapshot.proxies.trusted);
+            routed(edge, site, ask, (body, upgrade), viewer)
+        }
+        Err((why, headers)) => synth::malformed(edge, &site, why, &headers).into(),
+    }
+}
+
+/// Answers a plain request that was not [`at_hand`].
+pub fn respond_plain(edge: &Arc<Edge>, asked: PlainAsk, viewer: Viewer) -> Responding {
+    let PlainAsk { site, checked } = asked;
+    match checked {
+        Ok(ask) => routed(edge, site, ask, (None, None), viewer),
+        Err((why, headers)) => synth::malformed(edge, &site, why, &headers).into(),
+    }
+}
+
+/// What still hangs from a request's connection: its body, and the stream, where it asks to
+/// change protocols.
+type Hanging = (Option<Incoming>, Option<OnUpgrade>);
+
+/// Answers `ask`.
+fn routed(
+    edge: &Arc<Edge>,
+    site: Arc<Site>,
+    ask: Ask,
+    hanging: Hanging,
+    viewer: Viewer,
+) -> Responding {
+    let (interims, covered) = (viewer.interims, viewer.covered);
     let request_id = deliver::request_id(&ask.headers).cloned();
     let request_id = request_id.unwrap_or_else(|| edge.ids.make());
     if covered.is_some_and(|names| !names.cover(&ask.host)) {
@@ -295,13 +320,13 @@ pub fn respond(edge: &Arc<Edge>, request: Request<Incoming>, mut viewer: Viewer)
         since: timed.then(|| edge.clock.instant()),
     };
     match Finish::of(&way) {
-        None => answered(way, body, upgrade, now),
-        Some(finish) => answered(way, body, upgrade, now).finished(finish),
+        None => answered(way, hanging),
+        Some(finish) => answered(way, hanging).finished(finish),
     }
 }
 
 /// The answer, as far as it does not depend on what the behaviour does to every answer.
-fn answered(way: Way, body: Incoming, upgrade: Option<OnUpgrade>, now: Timestamp) -> Responding {
+fn answered(way: Way, (body, upgrade): Hanging) -> Responding {
     let intent = intent::intent(&way.ask, way.rules());
     if let Intent::Cache(_) | Intent::Pass(_) = intent
         && let Some(wait) = way.limited()
@@ -319,7 +344,7 @@ fn answered(way: Way, body: Incoming, upgrade: Option<OnUpgrade>, now: Timestamp
         Intent::Refuse(why) => return synth::refused(&way, why).into(),
     };
     let told = debug::is_asked(&way).then_some(key);
-    let answer = cached(way, key, now);
+    let answer = cached(way, key);
     match told {
         None => answer,
         Some(key) => debug::telling(key, answer),
@@ -327,11 +352,11 @@ fn answered(way: Way, body: Incoming, upgrade: Option<OnUpgrade>, now: Timestamp
 }
 
 /// Answers a request for the cache, whose plain key is `key`.
-fn cached(mut way: Way, key: Key, now: Timestamp) -> Responding {
+fn cached(mut way: Way, key: Key) -> Responding {
     let key = way.looked_up(key);
     let found = way.find(key);
     if let Found::Object(object) = &found {
-        let reuse = way.reuse(object, now);
+        let reuse = way.reuse(object, way.ask.at);
         let chosen = way.chosen(object);
         match (reuse, chosen.missing) {
             (Reuse::Validate(_), _) => {}

@@ -39,16 +39,12 @@ use crate::{
 /// The way is boxed since a future that is given one by value has room for two.
 pub(super) async fn pass(
     way: Box<Way>,
-    body: Incoming,
+    body: Option<Incoming>,
     upgrade: Option<OnUpgrade>,
     why: WhyPass,
 ) -> Response<ReplyBody> {
     let (fwd, detail) = why.status();
-    let sent = if way.ask.has_body {
-        Sent::viewer(body)
-    } else {
-        Sent::empty()
-    };
+    let sent = body.map_or_else(Sent::empty, Sent::viewer);
     let purpose = if upgrade.is_some() {
         Purpose::Upgrade
     } else {

@@ -1,6 +1,6 @@
 //! The PROXY protocol over real sockets.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, Response, request::Parts};
@@ -13,7 +13,7 @@ use tokio::{
 use warmfront::{
     listen::{Bounds, Respond, Workers},
     policy::{lines::Lines, peer::Trusted},
-    serve::Viewer,
+    serve::{Plain, Viewer},
     site::{Proxies, Transport},
 };
 
@@ -23,9 +23,14 @@ struct Doorman;
 
 impl Respond for Doorman {
     type Body = Full<Bytes>;
+    type Asked = Infallible;
 
-    fn at_hand(&self, _: Parts, _: &Viewer, _: &mut Lines) -> Option<Bytes> {
-        None
+    fn at_hand(&self, _: Parts, _: &Viewer, _: &mut Lines) -> Plain<Infallible> {
+        Plain::Above
+    }
+
+    async fn respond_plain(self, asked: Infallible, _: Viewer) -> Response<Full<Bytes>> {
+        match asked {}
     }
 
     async fn respond(self, _: Request<Incoming>, viewer: Viewer) -> Response<Full<Bytes>> {

@@ -1,6 +1,8 @@
 //! Workers over real sockets.
 
-use std::{collections::BTreeSet, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet, convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration,
+};
 
 use bytes::Bytes;
 use http::{Request, Response, request::Parts};
@@ -14,7 +16,7 @@ use tokio::{
 use warmfront::{
     listen::{Respond, Workers},
     policy::lines::Lines,
-    serve::Viewer,
+    serve::{Plain, Viewer},
     site::Transport,
 };
 
@@ -39,9 +41,14 @@ struct Bell {
 
 impl Respond for Doorman {
     type Body = Full<Bytes>;
+    type Asked = Infallible;
 
-    fn at_hand(&self, _: Parts, _: &Viewer, _: &mut Lines) -> Option<Bytes> {
-        None
+    fn at_hand(&self, _: Parts, _: &Viewer, _: &mut Lines) -> Plain<Infallible> {
+        Plain::Above
+    }
+
+    async fn respond_plain(self, asked: Infallible, _: Viewer) -> Response<Full<Bytes>> {
+        match asked {}
     }
 
     async fn respond(self, request: Request<Incoming>, viewer: Viewer) -> Response<Full<Bytes>> {

@@ -231,3 +231,15 @@ async fn an_upgraded_connection_may_be_quiet_for_ten_minutes() {
     exchange(&mut viewer, "ping", "ping").await;
     assert_within(rest(&mut viewer).await.1, 600, 602);
 }
+
+above!(
+    r2_dribbled_bytes_do_not_extend_a_head,
+    a_second_head_has_the_same_deadline,
+    r5_an_idle_connection_is_closed,
+    every_request_begins_a_new_idle_time,
+    bounds_are_live,
+    a_request_that_waits_is_never_closed,
+    r4_an_answer_nobody_takes_is_dropped,
+    r4_an_answer_taken_byte_by_byte_is_dropped,
+    an_answer_taken_slowly_is_not,
+);

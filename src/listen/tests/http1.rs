@@ -194,3 +194,12 @@ async fn an_opening_connection_is_small() {
 fn stage(house: &House) -> Stage {
     house.roll.entries()[0].vitals().stage()
 }
+
+above!(
+    a_connection_answers_again_and_again,
+    a_parked_connection_answers_as_before,
+    the_beginning_of_a_head_survives_parking,
+    a_panic_is_a_500_and_ends_one_connection,
+    a_panic_in_a_body_ends_one_connection,
+    a_leaving_viewer_drops_its_request,
+);

@@ -208,3 +208,15 @@ async fn a_told_connection_still_passes_them_on() {
     assert!(text.ends_with("hinted"), "{text}");
     retired.await.unwrap();
 }
+
+above!(
+    one_arrives_before_there_is_an_answer,
+    one_precedes_an_answer_that_is_ready_with_it,
+    one_stays_between_the_answers_of_pipelined_requests,
+    one_waits_until_the_answer_before_it_is_taken,
+    one_that_comes_too_late_is_dropped,
+    a_viewer_that_left_is_owed_nothing,
+    a_viewer_that_takes_none_is_not_waited_for_for_ever,
+    a_panic_behind_one_is_a_500_all_the_same,
+    a_told_connection_still_passes_them_on,
+);

@@ -3,6 +3,7 @@
 //! A pipe and the sweep are all there is: whenever nobody can go on, tokio's
 //! paused clock jumps to the next timer, so an hour passes in no time.
 
+mod bodies;
 mod deadlines;
 mod express;
 mod hostile;
@@ -14,7 +15,7 @@ mod retire;
 mod secure;
 
 use std::{
-    convert::Infallible,
+    cell::Cell,
     io,
     net::{Ipv4Addr, SocketAddr},
     pin::Pin,
@@ -41,14 +42,36 @@ use tokio::{
     time::{Instant, sleep},
 };
 
+use self::bodies::{Drip, End, Endless, Made, Panics, Reply, whole};
 use super::{Bounds, Expected, LiveBounds, Respond, Roll, Viewer, connection, sweep};
 use crate::{
     policy::{Scheme, lines::Lines},
-    serve::Interims,
+    serve::{Interims, Plain},
     time::Clock,
 };
 
 const PIPE: usize = 64 * 1024;
+
+thread_local! {
+    /// Whether the houses of this thread leave every request to the HTTP library.
+    static ABOVE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs tests of the same module once more, with every request left to the HTTP library.
+macro_rules! above {
+    ($($name:ident),* $(,)?) => {
+        mod above {
+            $(
+                #[test]
+                fn $name() {
+                    crate::listen::tests::ABOVE.set(true);
+                    super::$name();
+                }
+            )*
+        }
+    };
+}
+use above;
 
 /// A worker without a thread or a socket.
 struct House {
@@ -66,9 +89,11 @@ struct Clinic {
     read_later: watch::Sender<Option<usize>>,
     /// Told when somebody waits.
     waiting: Arc<Notify>,
-    /// Whether what is at hand is answered beneath the HTTP library.
+    /// Whether plain requests are answered beneath the HTTP library.
     beneath: bool,
-    /// How many requests came, but for those.
+    /// How many other plain requests came beneath it.
+    plain: Arc<AtomicUsize>,
+    /// How many requests came through it.
     asked: Arc<AtomicUsize>,
     /// Where the last request to `/hint` may have interim responses.
     hinted: Arc<Mutex<Option<Interims>>>,
@@ -83,7 +108,8 @@ impl House {
             released: watch::Sender::new(false),
             read_later: watch::Sender::new(None),
             waiting: Arc::default(),
-            beneath: true,
+            beneath: !ABOVE.get(),
+            plain: Arc::default(),
             asked: Arc::default(),
             hinted: Arc::default(),
         };
@@ -173,23 +199,44 @@ fn assert_within(took: Duration, from: u64, to: u64) {
 }
 
 impl Respond for Clinic {
-    type Body = UnsyncBoxBody<Bytes, Infallible>;
+    type Body = Reply;
+
+    type Asked = Request<()>;
 
     /// `/at-hand…` is, as often as `beneath` allows; `/beneath-panic` panics.
-    fn at_hand(&self, head: Parts, _: &Viewer, out: &mut Lines) -> Option<Bytes> {
+    fn at_hand(&self, head: Parts, _: &Viewer, out: &mut Lines) -> Plain<Request<()>> {
         let path = head.uri.path();
         assert_ne!(path, "/beneath-panic", "as the test wanted");
-        if !self.beneath || !path.starts_with("/at-hand") {
-            return None;
+        if !self.beneath {
+            return Plain::Above;
+        }
+        if !path.starts_with("/at-hand") {
+            return Plain::Asked(Request::from_parts(head, ()));
         }
         let body = at_hand(path);
         let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
         out.push(head.as_bytes());
-        Some(body)
+        Plain::AtHand(body)
     }
 
-    async fn respond(self, mut request: Request<Incoming>, viewer: Viewer) -> Response<Self::Body> {
+    async fn respond_plain(self, asked: Request<()>, viewer: Viewer) -> Response<Self::Body> {
+        self.plain.fetch_add(1, Relaxed);
+        let nothing = |()| Empty::new().map_err(|never| match never {}).boxed_unsync();
+        self.given(asked.map(nothing), viewer).await
+    }
+
+    async fn respond(self, request: Request<Incoming>, viewer: Viewer) -> Response<Self::Body> {
         self.asked.fetch_add(1, Relaxed);
+        self.given(request.map(BodyExt::boxed_unsync), viewer).await
+    }
+}
+
+impl Clinic {
+    async fn given(
+        self,
+        mut request: Request<UnsyncBoxBody<Bytes, hyper::Error>>,
+        viewer: Viewer,
+    ) -> Response<Reply> {
         let text = match request.uri().path() {
             "/hello" => "hello".to_owned(),
             "/wait" => {
@@ -258,6 +305,20 @@ impl Respond for Clinic {
                 panic!("as the test wanted")
             }
             "/big" => "x".repeat(1 << 20),
+            "/drip" => return Response::new(Drip::one("drip", End::Never).boxed_unsync()),
+            "/broken" => return Response::new(Drip::one("drip", End::Broken).boxed_unsync()),
+            "/short" => {
+                let mut response = Response::new(Drip::one("short", End::Good).boxed_unsync());
+                let length = header::HeaderValue::from_static("6");
+                response
+                    .headers_mut()
+                    .insert(header::CONTENT_LENGTH, length);
+                return response;
+            }
+            path if path.starts_with("/made/") => {
+                let made: Made = path["/made/".len()..].parse().unwrap();
+                return made.answer();
+            }
             "/endless" => return Response::new(Endless.boxed_unsync()),
             "/panic" => panic!("as the test wanted"),
             "/panic-later" => return Response::new(Panics.boxed_unsync()),
@@ -272,7 +333,7 @@ impl Respond for Clinic {
                     });
                     let _ = copy_bidirectional(&mut stream, &mut near).await;
                 });
-                let mut response = Response::new(Empty::new().boxed_unsync());
+                let mut response = Response::new(whole(""));
                 *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
                 let fields = response.headers_mut();
                 fields.insert(header::UPGRADE, "echo".parse().unwrap());
@@ -280,11 +341,11 @@ impl Respond for Clinic {
                 return response;
             }
             path if path.starts_with("/at-hand") => {
-                return Response::new(Full::new(at_hand(path)).boxed_unsync());
+                return Response::new(whole(at_hand(path)));
             }
             other => format!("no {other}"),
         };
-        Response::new(Full::new(Bytes::from(text)).boxed_unsync())
+        Response::new(whole(text))
     }
 }
 
@@ -292,36 +353,4 @@ impl Respond for Clinic {
 fn at_hand(path: &str) -> Bytes {
     let long = path.contains("long").then(|| "x".repeat(1 << 20));
     format!("{}{path}", long.unwrap_or_default()).into()
-}
-
-/// A body that panics when it is asked for.
-struct Panics;
-
-impl http_body::Body for Panics {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        panic!("as the test wanted")
-    }
-}
-
-/// A body that gives 16 KiB at a time, for ever, and never waits.
-struct Endless;
-
-impl http_body::Body for Endless {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(
-            &[b'x'; 16 * 1024],
-        )))))
-    }
 }

@@ -193,3 +193,12 @@ async fn an_http2_viewer_is_told_to_go_away_and_what_it_sent_meanwhile_is_answer
         "{types:?}"
     );
 }
+
+above!(
+    idle_connections_close_at_once,
+    a_request_in_flight_is_answered_and_told_to_close,
+    a_request_that_has_arrived_is_answered,
+    a_half_sent_head_is_waited_for_within_its_deadline,
+    cutting_ends_what_is_left,
+    a_viewer_about_to_ask_is_answered_and_told_to_close,
+);

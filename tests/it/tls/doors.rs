@@ -1,5 +1,7 @@
 //! Workers behind TLS.
 
+use std::convert::Infallible;
+
 use http_body_util::Full;
 use rustls::{
     ClientConnection, HandshakeKind, NamedGroup, crypto::CryptoProvider, sign::CertifiedKey,
@@ -9,7 +11,7 @@ use warmfront::{
     fields::host::HostPattern,
     listen::{Respond, Workers},
     policy::{Scheme, lines::Lines},
-    serve::Viewer,
+    serve::{Plain, Viewer},
     site::{Certificate, Names, Transport},
     time::Timestamp,
 };
@@ -24,9 +26,14 @@ struct Teller;
 
 impl Respond for Teller {
     type Body = Full<Bytes>;
+    type Asked = Infallible;
 
-    fn at_hand(&self, _: Parts, _: &Viewer, _: &mut Lines) -> Option<Bytes> {
-        None
+    fn at_hand(&self, _: Parts, _: &Viewer, _: &mut Lines) -> Plain<Infallible> {
+        Plain::Above
+    }
+
+    async fn respond_plain(self, asked: Infallible, _: Viewer) -> Response<Full<Bytes>> {
+        match asked {}
     }
 
     async fn respond(self, request: Request<Incoming>, viewer: Viewer) -> Response<Full<Bytes>> {
