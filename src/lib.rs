@@ -41,9 +41,10 @@
 //!
 //! `warmfront explain` runs the same functions on a request made by hand.
 //!
-//! A plain hit over HTTP/1.1 goes from ask to deliver in one step, `serve::at_hand`, where its
-//! bytes are read (`listen/express.rs`): the same functions, without the HTTP library above.
-//! Whatever is not as plain goes the way of the table.
+//! A plain request, a GET over HTTP/1.1 without content, is answered where its bytes are read
+//! (`listen/express.rs`), without the HTTP library above: a hit goes from ask to deliver in one
+//! step, `serve::at_hand`, by the same functions; whatever is not at hand goes the way of the
+//! table from there.
 //!
 //! # Invariants
 //!

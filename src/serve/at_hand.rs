@@ -39,6 +39,8 @@ pub enum Plain<A> {
 pub struct PlainAsk {
     pub(super) site: Arc<Site>,
     pub(super) checked: Result<Ask, (Malformed, HeaderMap)>,
+    /// What becomes of it, where that was found out.
+    pub(super) intent: Option<Intent>,
 }
 
 /// Writes the head of the answer to `head`, a GET without content over HTTP/1.1, to `out` if
@@ -55,22 +57,31 @@ pub fn at_hand(
     }
     let checked = ask::checked(head, false, viewer, edge.clock.now());
     let checked = checked.map(|ask| peer::behind(ask, &site.snapshot.proxies.trusted));
-    let body = checked.as_ref().ok().and_then(|ask| {
-        let covered = viewer.covered.as_ref();
-        let covers = covered.is_none_or(|names| names.cover(&ask.host));
-        covers.then(|| written(edge, &site, ask, out))?
-    });
-    match body {
-        Some(body) => Plain::AtHand(body),
-        None => Plain::Asked(PlainAsk {
-            site: Guard::into_inner(site),
-            checked,
-        }),
+    let mut intent = None;
+    if let Ok(ask) = &checked
+        && let Some(body) = written(edge, &site, (ask, viewer), &mut intent, out)
+    {
+        return Plain::AtHand(body);
     }
+    Plain::Asked(PlainAsk {
+        site: Guard::into_inner(site),
+        checked,
+        intent,
+    })
 }
 
 /// Writes the head of the answer to `ask` if it is at hand; its body then.
-fn written(edge: &Edge, site: &Site, ask: &Ask, out: &mut Lines) -> Option<Bytes> {
+fn written(
+    edge: &Edge,
+    site: &Site,
+    (ask, viewer): (&Ask, &Viewer),
+    intent: &mut Option<Intent>,
+    out: &mut Lines,
+) -> Option<Bytes> {
+    let covered = viewer.covered.as_ref();
+    if covered.is_some_and(|names| !names.cover(&ask.host)) {
+        return None;
+    }
     let now = ask.at;
     let behaviour = site.snapshot.behaviour(&ask.host, ask.path())?;
     let rules = &behaviour.rules;
@@ -81,7 +92,7 @@ fn written(edge: &Edge, site: &Site, ask: &Ask, out: &mut Lines) -> Option<Bytes
     if !plain || secret.is_some_and(|secret| secret.opens(&ask.headers)) {
         return None;
     }
-    let Intent::Cache(key) = intent::intent(ask, rules) else {
+    let Intent::Cache(key) = *intent.insert(intent::intent(ask, rules)) else {
         return None;
     };
     let key = edge.searches.looked_up(ask, rules, key);

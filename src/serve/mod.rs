@@ -271,7 +271,7 @@ pub fn respond(edge: &Arc<Edge>, request: Request<Incoming>, viewer: Viewer) -> 
     match ask::asked(request, &viewer, now) {
         Ok(Asked { ask, body, upgrade }) => {
             let ask = peer::behind(ask, &site.snapshot.proxies.trusted);
-            routed(edge, site, ask, (body, upgrade), viewer)
+            routed(edge, site, (ask, None), (body, upgrade), viewer)
         }
         Err((why, headers)) => synth::malformed(edge, &site, why, &headers).into(),
     }
@@ -279,9 +279,9 @@ pub fn respond(edge: &Arc<Edge>, request: Request<Incoming>, viewer: Viewer) -> 
 
 /// Answers a plain request that was not [`at_hand`].
 pub fn respond_plain(edge: &Arc<Edge>, asked: PlainAsk, viewer: Viewer) -> Responding {
-    let PlainAsk { site, checked } = asked;
-    match checked {
-        Ok(ask) => routed(edge, site, ask, (None, None), viewer),
+    let site = asked.site;
+    match asked.checked {
+        Ok(ask) => routed(edge, site, (ask, asked.intent), (None, None), viewer),
         Err((why, headers)) => synth::malformed(edge, &site, why, &headers).into(),
     }
 }
@@ -290,11 +290,11 @@ pub fn respond_plain(edge: &Arc<Edge>, asked: PlainAsk, viewer: Viewer) -> Respo
 /// change protocols.
 type Hanging = (Option<Incoming>, Option<OnUpgrade>);
 
-/// Answers `ask`.
+/// Answers `ask`, of which `intent` may be known.
 fn routed(
     edge: &Arc<Edge>,
     site: Arc<Site>,
-    ask: Ask,
+    (ask, intent): (Ask, Option<Intent>),
     hanging: Hanging,
     viewer: Viewer,
 ) -> Responding {
@@ -319,15 +319,15 @@ fn routed(
         interims,
         since: timed.then(|| edge.clock.instant()),
     };
+    let intent = intent.unwrap_or_else(|| intent::intent(&way.ask, way.rules()));
     match Finish::of(&way) {
-        None => answered(way, hanging),
-        Some(finish) => answered(way, hanging).finished(finish),
+        None => answered(way, intent, hanging),
+        Some(finish) => answered(way, intent, hanging).finished(finish),
     }
 }
 
 /// The answer, as far as it does not depend on what the behaviour does to every answer.
-fn answered(way: Way, (body, upgrade): Hanging) -> Responding {
-    let intent = intent::intent(&way.ask, way.rules());
+fn answered(way: Way, intent: Intent, (body, upgrade): Hanging) -> Responding {
     if let Intent::Cache(_) | Intent::Pass(_) = intent
         && let Some(wait) = way.limited()
     {
