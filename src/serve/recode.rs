@@ -229,7 +229,7 @@ impl Work {
         let Some(mut charge) = self.store.charge(0) else {
             return Some(Went::NoRoom);
         };
-        let mut room = |bytes| self.store.more(&mut charge, bytes as u64);
+        let mut room = |bytes| charge.grow(bytes as u64);
         let sink = Sink::new(usize::try_from(bytes_max).unwrap_or(usize::MAX), &mut room);
         let made = || match own {
             Coding::Identity => coding::encode(claim.coding(), &object.body(), sink),

@@ -18,13 +18,14 @@ mod body;
 mod budget;
 #[cfg(test)]
 mod churn;
+mod entries;
 mod fill;
 mod head;
 mod memory;
 mod names;
 mod object;
 mod recodings;
-mod turns;
+mod shard;
 mod variants;
 
 pub use body::Body;
@@ -115,18 +116,7 @@ impl Store {
 
     /// Opens an account for a body about to be read; `None` when not a byte is left.
     pub fn charge(&self, bytes: u64) -> Option<Charge> {
-        self.0.budget.charge(bytes).or_else(|| {
-            self.0.memory.settle();
-            self.0.budget.charge(bytes)
-        })
-    }
-
-    /// Takes `bytes` more on `charge`, evicting what is due to be first if it must.
-    fn grow(&self, charge: &mut Charge, bytes: u64) -> bool {
-        charge.grow(bytes) || {
-            self.0.memory.settle();
-            charge.grow(bytes)
-        }
+        self.0.budget.charge(bytes)
     }
 
     /// Keeps an answer whose body is `parts`.
@@ -184,12 +174,6 @@ impl Store {
         true
     }
 
-    /// Takes `bytes` more on `charge` for what is being made; `false`, and nothing taken, when
-    /// there are not so many.
-    pub fn more(&self, charge: &mut Charge, bytes: u64) -> bool {
-        self.grow(charge, bytes)
-    }
-
     /// Hands every object that is stored all along to `each`, until that breaks: once, or twice
     /// where something else came or went under its key meanwhile. What comes or goes meanwhile
     /// may be among them. Nobody waits for it.
@@ -214,11 +198,6 @@ impl Store {
     /// Forgets every variant of `key`.
     pub fn remove(&self, key: Key) {
         self.0.memory.remove(key);
-    }
-
-    /// Carries out removals and evictions that are due, so that their memory comes back.
-    pub fn settle(&self) {
-        self.0.memory.settle();
     }
 
     /// How full it is.
@@ -368,15 +347,7 @@ mod tests {
         store.forget(Key(1), &read);
         assert!(store.usage().bytes >= 500 << 10);
         drop(read);
-        // moka lets go of what it removed a few operations later, once no thread that was
-        // reading then still is: those of other tests included.
-        let given_back = (0..1_000_000).any(|_| {
-            std::thread::yield_now();
-            store.0.memory.settle();
-            store.find(Key(1), any);
-            store.usage().bytes == 0
-        });
-        assert!(given_back, "{:?}", store.usage());
+        assert_eq!(store.usage().bytes, 0);
     }
 
     #[test]

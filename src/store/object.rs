@@ -32,10 +32,10 @@ pub struct Object {
     charge: Charge,
 }
 
-/// The bytes that an object's entry in the index takes beside the object, as jemalloc counts
-/// them: moka's entry (48), what it knows of it (64), its places in queues (48 and 32), the key
-/// (32), its bucket (16), and 8 in a table that is a third to two thirds full.
-const INDEX_BYTES: usize = 48 + 64 + 48 + 32 + 32 + 16 + 16;
+/// The bytes that an object's entry in the index takes beside the object: the entry (56), 5 for
+/// each place in a table that is half to seven eighths full, and 4 for each of what went lately,
+/// which are up to twice as many.
+const INDEX_BYTES: usize = 56 + 8 + 6;
 
 /// The counters before what an `Arc` or a shared `Bytes` points to, and the allocator's
 /// rounding of three allocations.
