@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
-use super::{Claim, Found, Object, Store, UNKEPT_SHARE, Unkept};
+use super::{Found, Object, Store, UNKEPT_SHARE, Unkept};
 use crate::{
     fields::encoding::Coding,
     policy::{
@@ -82,7 +82,7 @@ fn churn(store: &Store, seed: u64) {
                 let _ = store.refresh(Key(key), &old, (old.meta.clone(), &headers), NOW);
             }
             (4 | 5, Some(object)) => {
-                if let Some(claim) = Claim::take(&object, Coding::Br) {
+                if let Some(claim) = store.claim(Key(key), &object, Coding::Br) {
                     store.recoded(Key(key), claim, &vec![0; dice(4_000) as usize]);
                 }
             }

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 
 use crate::{
+    fields::encoding::Coding,
     policy::{Key, Meta, represent},
     time::Timestamp,
 };
@@ -148,13 +149,24 @@ impl Store {
         (meta, headers): (Meta, &HeaderMap),
         now: Timestamp,
     ) -> Result<Arc<Object>, Unkept> {
-        let cost = Object::cost_of(&meta, headers, old.body().apart_bytes() as u64);
+        let cost = Object::cost_of_refreshed(&meta, headers, old);
         let charge = self.charge(cost).ok_or(Unkept::NoRoom)?;
         let object = Arc::new(old.refreshed(meta, headers, charge));
         self.0
             .memory
             .insert(key, object.clone(), now)
             .map(|()| object)
+    }
+
+    /// The right to make `coding` of `object`, which lies under `key`; `None` when somebody has
+    /// it, or had it, or there are no other codings of it, or no room for them.
+    pub fn claim(&self, key: Key, object: &Arc<Object>, coding: Coding) -> Option<Claim> {
+        let first = object.recodings().is_none();
+        let claim = Claim::take(object, coding);
+        if first {
+            self.0.memory.reweigh(key, object);
+        }
+        claim
     }
 
     /// Keeps a copy of `body` beside the object of `claim`, as its body in the coding that was
