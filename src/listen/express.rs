@@ -10,6 +10,7 @@
 //! begins where a message does, so that it reads the stream as if the others had not been there.
 
 use std::{
+    cell::Cell,
     io::{self, IoSlice},
     mem::MaybeUninit,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -44,6 +45,11 @@ pub(super) struct Express<I, R> {
     declined: u32,
     /// How many go up now before one is looked at.
     passing: u32,
+}
+
+thread_local! {
+    /// What an answer is written to, of each worker: it is on its way before the next.
+    static LINES: Cell<Option<Box<Lines>>> = const { Cell::new(None) };
 }
 
 struct Unsent {
@@ -128,13 +134,14 @@ impl<I: AsyncRead + AsyncWrite + Unpin, R: Respond> Express<I, R> {
             self.passing -= 1;
             return Ok(false);
         }
-        let mut lines = Lines::default();
+        let mut lines = LINES.take().unwrap_or_default();
+        lines.clear();
         let at_hand = || {
             let head = head::plain(bytes)?;
             self.respond.at_hand(head, &self.viewer, &mut lines)
         };
         // Who panics here panics in hyper's care as well, and is answered there.
-        match catch_unwind(AssertUnwindSafe(at_hand)) {
+        let answered = match catch_unwind(AssertUnwindSafe(at_hand)) {
             Ok(Some(body)) => {
                 self.declined = 0;
                 self.wire.vitals().answered();
@@ -145,13 +152,21 @@ impl<I: AsyncRead + AsyncWrite + Unpin, R: Respond> Express<I, R> {
                 self.passing = (1 << self.declined) - 2;
                 Ok(false)
             }
-        }
+        };
+        LINES.set(Some(lines));
+        answered
     }
 
     /// Writes an answer, as much of it as goes.
     fn send(&mut self, cx: &mut Context<'_>, head: &[u8], mut body: Bytes) -> io::Result<()> {
-        let bufs = [IoSlice::new(head), IoSlice::new(&body)];
-        let written = match Pin::new(&mut self.wire).poll_write_vectored(cx, &bufs)? {
+        let wire = Pin::new(&mut self.wire);
+        let write = if body.is_empty() {
+            // The kernel takes one piece sooner than a list of one.
+            wire.poll_write(cx, head)
+        } else {
+            wire.poll_write_vectored(cx, &[IoSlice::new(head), IoSlice::new(&body)])
+        };
+        let written = match write? {
             Poll::Ready(0) => return Err(io::ErrorKind::WriteZero.into()),
             Poll::Ready(written) => written,
             Poll::Pending => 0,

@@ -195,7 +195,7 @@ impl KeySpec {
             kept.sort_by(|(a, _), (b, _)| a.cmp(b));
         }
         let mut canonical = SmallVec::<[u8; 64]>::new();
-        for (_, piece) in kept {
+        for (_, piece) in &kept {
             if !piece.is_escaped() {
                 each(Part::Query, piece.raw.as_bytes());
                 continue;

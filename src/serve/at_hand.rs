@@ -5,25 +5,24 @@
 //! it already, of a behaviour that leaves answers as they are.
 
 use bytes::Bytes;
-use http::{header, request};
+use http::request;
 
 use super::{Edge, Viewer, ask, hit, part, recode::Chosen, reusable};
 use crate::{
-    fields::text::Text,
     policy::{
         ServerTiming, deliver,
         intent::{self, Intent},
-        lines::{self, Length, Lines},
+        lines::{self, Length, Lines, SHORT_MAX},
         peer,
         precondition::{self, Verdict},
         reuse::Reuse,
     },
-    store::{Found, Head},
+    store::{Found, Said},
 };
 
 /// Writes the head of the answer to `head`, a GET without content over HTTP/1.1, to `out` if
-/// it is at hand, and counts the request; its body then. Otherwise nothing is counted, and
-/// [`respond`](super::respond) is to be asked.
+/// it is at hand, and counts the request; its body then, unless that is short and written as
+/// well. Otherwise nothing is counted, and [`respond`](super::respond) is to be asked.
 pub fn at_hand(
     edge: &Edge,
     head: request::Parts,
@@ -76,7 +75,11 @@ pub fn at_hand(
         meters.requests.count(hit::result(standing));
         return Some(Bytes::new());
     }
-    let length = length(chosen.head, body.len() as u64)?;
+    let length = match chosen.head.said() {
+        Said::Length => Length::Stored,
+        Said::Nothing => Length::Unsaid(body.len() as u64),
+        Said::Otherwise => return None,
+    };
     if !lines::hit(
         status,
         chosen.head.lines(),
@@ -93,16 +96,9 @@ pub fn at_hand(
         let saved = object.body().len().saturating_sub(body.len());
         meters.saved_bytes.more(saved as u64);
     }
-    Some(body.share())
-}
-
-/// Whether the stored fields say that the body has `actual` bytes; `None` where they say
-/// something else.
-fn length(head: &Head, actual: u64) -> Option<Length> {
-    let Some(said) = head.get(&header::CONTENT_LENGTH) else {
-        return Some(Length::Unsaid(actual));
-    };
-    let mut digits = Text::<20>::default();
-    digits.push_number(actual);
-    (said == digits.as_bytes()).then_some(Length::Stored)
+    if body.len() > SHORT_MAX {
+        return Some(body.share());
+    }
+    out.push(&body);
+    Some(Bytes::new())
 }

@@ -32,7 +32,7 @@ mod variants;
 pub use body::Body;
 pub use budget::Charge;
 pub use fill::{Aborted, Broken, Fill, Reader, Writer};
-pub use head::Head;
+pub use head::{Head, Said};
 pub use object::Object;
 pub use recodings::{Claim, Recoded, Recoding, Recodings};
 

@@ -170,7 +170,7 @@ impl Object {
 
     /// The same body, in all its codings, under a new head.
     pub(super) fn refreshed(&self, meta: Meta, headers: &HeaderMap, charge: Charge) -> Self {
-        let head = Head::new(meta.status, headers, std::iter::empty());
+        let head = Head::alone(meta.status, headers, self.body().len());
         // A new head may forbid what the old one did not.
         let same = meta.recodable.map(|one| one.own) == self.meta.recodable.map(|one| one.own);
         let old = self

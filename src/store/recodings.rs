@@ -87,7 +87,7 @@ impl Recodings {
                     let cost = Recoding::cost_of(&headers, body.apart_bytes());
                     if let Some(charge) = charge.beside(cost) {
                         let recoding = Recoding {
-                            head: Head::new(status, &headers, std::iter::empty()),
+                            head: Head::alone(status, &headers, body.len()),
                             apart: Some(Box::new(body.apart())),
                             charge,
                         };
