@@ -201,7 +201,7 @@ impl KeySpec {
                 continue;
             }
             canonical.clear();
-            piece.write_canonical(&mut canonical);
+            piece.write_canonical(|bytes| canonical.extend_from_slice(bytes));
             each(Part::Query, &canonical);
         }
     }
