@@ -69,7 +69,7 @@ fn read_query(text: String) -> String {
         let mut spelled = smallvec::SmallVec::<[u8; 1024]>::new();
         for piece in query::pieces(black_box(&text)) {
             black_box(piece.name());
-            piece.write_canonical(&mut spelled);
+            piece.write_canonical(|bytes| spelled.extend_from_slice(bytes));
         }
         spelled.len()
     });

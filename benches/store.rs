@@ -8,8 +8,7 @@
 //! 304 or a part. HTTP/1 can be sent its lines as they are.
 //!
 //! `keep` is a part of every miss, not of any hit. In a full store it copies head and body, and
-//! pays for the evictions that make room. Whether the new object stays is moka's choice, which
-//! costs the same either way.
+//! pays for the eviction that makes room.
 //!
 //! Instructions say nothing of the processor's caches: among more objects than these hold, a
 //! find waits for memory, which `peers/` measures in time.

@@ -50,7 +50,7 @@
 //!
 //! * *Policy is a function.* It never reads a clock, awaits, logs, or changes its arguments.
 //! * *One knower each.* Only `listen` and `origin` know sockets, only `config` TOML, only
-//!   `store::memory` moka, only `coding` the compressors, only `admin` the API's XML and
+//!   `store::memory` what goes when it is full, only `coding` the compressors, only `admin` the API's XML and
 //!   JSON, only `observe` the names we emit; nothing above `listen` knows the version of HTTP
 //!   beyond a field of the request.
 //! * *A snapshot never changes*, and a request sees exactly one.

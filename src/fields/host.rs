@@ -99,12 +99,11 @@ impl Host {
         }
         let mut label = 0;
         for &byte in text {
-            label = match byte {
-                b'.' if label == 0 => return Err(BadHost::Label),
-                b'.' => 0,
-                b'-' | b'_' => label + 1,
-                _ if byte.is_ascii_alphanumeric() => label + 1,
-                _ => return Err(BadHost::Character),
+            label = match KINDS[usize::from(byte)] {
+                Kind::Other => return Err(BadHost::Character),
+                Kind::Dot if label == 0 => return Err(BadHost::Label),
+                Kind::Dot => 0,
+                Kind::OfLabel => label + 1,
             };
             if label > LABEL_MAX {
                 return Err(BadHost::Label);
@@ -135,6 +134,28 @@ impl Host {
         self.0.starts_with(b"[") || last.iter().all(u8::is_ascii_digit)
     }
 }
+
+/// What a byte is in a name.
+#[derive(Clone, Copy)]
+enum Kind {
+    OfLabel,
+    Dot,
+    Other,
+}
+
+const KINDS: [Kind; 256] = {
+    let mut kinds = [Kind::Other; 256];
+    let mut byte = 0;
+    while byte < kinds.len() {
+        kinds[byte] = match byte as u8 {
+            b'.' => Kind::Dot,
+            b'-' | b'_' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => Kind::OfLabel,
+            _ => Kind::Other,
+        };
+        byte += 1;
+    }
+    kinds
+};
 
 impl fmt::Debug for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -68,6 +68,10 @@ fn is_plainly_canonical(path: &[u8]) -> bool {
     }
     while let Some((&byte, after)) = rest.split_first() {
         rest = after;
+        if PLAIN[usize::from(byte)] {
+            at_boundary = false;
+            continue;
+        }
         at_boundary = match byte {
             b'/' if at_boundary => return false,
             b'/' => true,
@@ -90,6 +94,17 @@ fn is_plainly_canonical(path: &[u8]) -> bool {
     }
     true
 }
+
+/// The bytes that mean nothing but themselves.
+const PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = 0;
+    while byte < plain.len() {
+        plain[byte] = !is_refused(byte as u8) && !matches!(byte as u8, b'/' | b'.' | b'%');
+        byte += 1;
+    }
+    plain
+};
 
 /// The byte of an escape that stays exactly as it is.
 fn canonical_escape(digits: &[u8]) -> Option<u8> {

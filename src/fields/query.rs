@@ -17,7 +17,7 @@ pub fn pieces(query: &str) -> impl Iterator<Item = Piece<'_>> {
     let mut rest = query;
     std::iter::from_fn(move || {
         while !rest.is_empty() {
-            let seen = seen(rest, Some(b'&'));
+            let seen = seen::<true>(rest);
             let (raw, after) = rest.split_at(seen.end);
             rest = after.get(1..).unwrap_or_default();
             if !raw.is_empty() {
@@ -28,20 +28,21 @@ pub fn pieces(query: &str) -> impl Iterator<Item = Piece<'_>> {
     })
 }
 
-/// What one look at each byte says of a text up to `until`.
+/// What one look at each byte says of a text.
 struct Seen<'a> {
     end: usize,
     /// All but its text.
     piece: Piece<'a>,
 }
 
-fn seen(text: &str, until: Option<u8>) -> Seen<'static> {
+/// What there is up to the end, or up to the first `&` where that `SPLITS`.
+fn seen<const SPLITS: bool>(text: &str) -> Seen<'static> {
     let (mut name_end, mut escaped) = (None, false);
     let mut end = text.len();
     // By bytes: searches in blocks are for longer texts.
     for (at, byte) in text.bytes().enumerate() {
         match byte {
-            _ if Some(byte) == until => {
+            b'&' if SPLITS => {
                 end = at;
                 break;
             }
@@ -74,7 +75,7 @@ impl<'a> Piece<'a> {
     pub fn new(raw: &'a str) -> Self {
         Self {
             raw,
-            ..seen(raw, None).piece
+            ..seen::<false>(raw).piece
         }
     }
 
@@ -107,29 +108,28 @@ impl<'a> Piece<'a> {
         }
     }
 
-    /// Appends the piece with unreserved characters unescaped and the other
+    /// Hands the piece to `put`, bit by bit, with unreserved characters unescaped and the other
     /// escapes in upper case; nothing else changes (RFC 3986 §6.2.2).
     ///
     /// `+` and `%20` stay different, as do `a` and `a=`. A piece with a malformed
     /// escape is copied whole: in `%4%31` the stray `%4` would otherwise be
     /// completed into `%41`, which is another piece's name.
-    pub fn write_canonical(&self, out: &mut impl Extend<u8>) {
+    pub fn write_canonical(&self, mut put: impl FnMut(&[u8])) {
         let mut rest = self.raw.as_bytes();
         if !escape::all_complete(rest) {
-            out.extend(rest.iter().copied());
-            return;
+            return put(rest);
         }
         while let Some(at) = rest.iter().position(|&byte| byte == b'%') {
             let (plain, escaped) = rest.split_at(at);
-            out.extend(plain.iter().copied());
+            put(plain);
             match escape::read(&escaped[1..]) {
-                Some(Escape::Plain(byte)) => out.extend([byte]),
-                Some(Escape::Kept(byte)) => out.extend(escape::spelled(byte)),
+                Some(Escape::Plain(byte)) => put(&[byte]),
+                Some(Escape::Kept(byte)) => put(&escape::spelled(byte)),
                 None => break,
             }
             rest = &escaped[3..];
         }
-        out.extend(rest.iter().copied());
+        put(rest);
     }
 }
 
@@ -152,7 +152,7 @@ mod tests {
 
     fn canonical(piece: Piece<'_>) -> String {
         let mut out = Vec::new();
-        piece.write_canonical(&mut out);
+        piece.write_canonical(|bytes| out.extend_from_slice(bytes));
         String::from_utf8(out).unwrap()
     }
 

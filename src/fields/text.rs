@@ -22,7 +22,8 @@ impl<const N: usize> Default for Text<N> {
 }
 
 impl<const N: usize> Text<N> {
-    /// Appends `bytes`.
+    /// Appends `bytes`; where their number is known to the compiler, in an instruction or two.
+    #[inline]
     pub fn push(&mut self, bytes: &[u8]) {
         let end = self.length + bytes.len();
         match self.inline.get_mut(self.length..end) {
@@ -56,7 +57,14 @@ impl<const N: usize> Text<N> {
         self.push(&digits[start..]);
     }
 
+    /// Begins anew, in the room there is.
+    pub fn clear(&mut self) {
+        self.length = 0;
+        self.spilled = None;
+    }
+
     /// All of it.
+    #[inline]
     pub fn as_bytes(&self) -> &[u8] {
         match &self.spilled {
             Some(spilled) => spilled,
@@ -66,6 +74,7 @@ impl<const N: usize> Text<N> {
 }
 
 impl<const N: usize> std::fmt::Write for Text<N> {
+    #[inline]
     fn write_str(&mut self, text: &str) -> std::fmt::Result {
         self.push(text.as_bytes());
         Ok(())
@@ -82,6 +91,9 @@ mod tests {
         #[test]
         fn a_text_is_its_pieces_on_the_stack_and_off_it(pieces: Vec<Vec<u8>>) {
             let mut text = Text::<64>::default();
+            pieces.iter().for_each(|piece| text.push(piece));
+            text.clear();
+            prop_assert_eq!(text.as_bytes(), b"");
             pieces.iter().for_each(|piece| text.push(piece));
             prop_assert_eq!(text.as_bytes(), pieces.concat());
         }

@@ -43,7 +43,7 @@ pub(super) fn beginning(key: &KeySpec, query: &str) -> Option<String> {
 
 fn canonical_piece(piece: Piece<'_>) -> String {
     let mut out = Vec::new();
-    piece.write_canonical(&mut out);
+    piece.write_canonical(|bytes| out.extend_from_slice(bytes));
     // Escapes of what is not ASCII stay, so that text remains text.
     String::from_utf8_lossy(&out).into_owned()
 }

@@ -10,6 +10,7 @@
 //! begins where a message does, so that it reads the stream as if the others had not been there.
 
 use std::{
+    cell::Cell,
     future::Future,
     io::{self, IoSlice},
     mem::MaybeUninit,
@@ -55,6 +56,11 @@ enum Turn<B> {
     Writing(Box<Outgoing<Answer<B>>>, bool),
     /// The same of one that was at hand.
     Rest(Box<Outgoing<Answer<B>>>),
+}
+
+thread_local! {
+    /// What an answer is written to, of each worker: it is on its way before the next.
+    static LINES: Cell<Option<Box<Lines>>> = const { Cell::new(None) };
 }
 
 impl<I, R: Respond> Express<I, R> {
@@ -137,13 +143,14 @@ impl<I: AsyncRead + AsyncWrite + Unpin, R: Respond> Express<I, R> {
         if self.wire.heads_between() != Some(one) || vitals.order() >= Order::Last {
             return Ok(false);
         }
-        let mut lines = Lines::default();
+        let mut lines = LINES.take().unwrap_or_default();
+        lines.clear();
         let looked_at = || {
             let head = head::plain(bytes)?;
             Some(self.respond.at_hand(head, &self.viewer, &mut lines))
         };
         // Who panics here panics in hyper's care as well, and is answered there.
-        match catch_unwind(AssertUnwindSafe(looked_at)) {
+        let answered = match catch_unwind(AssertUnwindSafe(looked_at)) {
             Ok(Some(Plain::AtHand(body))) => {
                 self.wire.vitals().answered();
                 self.send(cx, lines.as_bytes(), body).map(|()| true)
@@ -157,13 +164,21 @@ impl<I: AsyncRead + AsyncWrite + Unpin, R: Respond> Express<I, R> {
                 Ok(true)
             }
             Ok(Some(Plain::Above) | None) | Err(_) => Ok(false),
-        }
+        };
+        LINES.set(Some(lines));
+        answered
     }
 
     /// Writes an answer, as much of it as goes.
     fn send(&mut self, cx: &mut Context<'_>, head: &[u8], mut body: Bytes) -> io::Result<()> {
-        let bufs = [IoSlice::new(head), IoSlice::new(&body)];
-        let written = match Pin::new(&mut self.wire).poll_write_vectored(cx, &bufs)? {
+        let wire = Pin::new(&mut self.wire);
+        let write = if body.is_empty() {
+            // The kernel takes one piece sooner than a list of one.
+            wire.poll_write(cx, head)
+        } else {
+            wire.poll_write_vectored(cx, &[IoSlice::new(head), IoSlice::new(&body)])
+        };
+        let written = match write? {
             Poll::Ready(0) => return Err(io::ErrorKind::WriteZero.into()),
             Poll::Ready(written) => written,
             Poll::Pending => 0,

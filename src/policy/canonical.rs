@@ -15,6 +15,7 @@ pub(super) struct Canonical(Text<INLINE_BYTES>);
 
 impl Canonical {
     /// Appends a part.
+    #[inline]
     pub(super) fn push(&mut self, part: Part, bytes: &[u8]) {
         match bytes.len() {
             short @ ..0x80 => self.0.push(&[part as u8, short as u8]),

@@ -195,13 +195,13 @@ impl KeySpec {
             kept.sort_by(|(a, _), (b, _)| a.cmp(b));
         }
         let mut canonical = SmallVec::<[u8; 64]>::new();
-        for (_, piece) in kept {
+        for (_, piece) in &kept {
             if !piece.is_escaped() {
                 each(Part::Query, piece.raw.as_bytes());
                 continue;
             }
             canonical.clear();
-            piece.write_canonical(&mut canonical);
+            piece.write_canonical(|bytes| canonical.extend_from_slice(bytes));
             each(Part::Query, &canonical);
         }
     }

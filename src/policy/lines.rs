@@ -14,11 +14,15 @@ use super::{
 };
 use crate::fields::text::Text;
 
-/// A head, on the stack as long as it is an ordinary one.
+/// A head, and a short body behind it, in one piece as long as they are ordinary ones.
 pub type Lines = Text<LINES_BYTES>;
 
-/// Room on the stack, in bytes: twenty fields.
-const LINES_BYTES: usize = 1024;
+/// Room in bytes: twenty fields, and the longest short body.
+const LINES_BYTES: usize = 1024 + SHORT_MAX;
+
+/// The longest body that is written behind its head, in bytes. To copy one of this length takes
+/// less than it does the kernel to take a second piece, or a counter to share it.
+pub const SHORT_MAX: usize = 2048;
 
 /// How long the content is where the stored fields do not say, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -56,7 +56,7 @@ impl Selector {
             text.push(b'?');
             let (whole, last) = query.split_at(query.rfind('&').map_or(0, |at| at + 1));
             for piece in query::pieces(whole) {
-                piece.write_canonical(&mut text);
+                piece.write_canonical(|bytes| text.extend_from_slice(bytes));
                 text.push(b'&');
             }
             unescaped(whole_escapes(last), &mut text);
@@ -117,7 +117,7 @@ fn whole_escapes(text: &str) -> &str {
 
 /// Appends `text` as a canonical path or query has it.
 fn unescaped(text: &str, out: &mut Vec<u8>) {
-    query::Piece::new(text).write_canonical(out);
+    query::Piece::new(text).write_canonical(|bytes| out.extend_from_slice(bytes));
 }
 
 #[cfg(test)]

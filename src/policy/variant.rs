@@ -30,7 +30,7 @@ pub struct Varying {
     names: Box<[HeaderName]>,
     values: u128,
     /// Where it varies by language and says which one it has.
-    language: Option<Language>,
+    language: Option<Box<Language>>,
 }
 
 /// The language of a response, and the values of what else it varies by.
@@ -79,10 +79,10 @@ impl Varying {
             let mut tags = list::members(headers.get_all(header::CONTENT_LANGUAGE));
             let tag = tags.next().filter(|_| tags.next().is_none())?;
             let others = others(&names, ask, rules);
-            Some(Language {
+            Some(Box::new(Language {
                 tag: tag.into(),
                 others,
-            })
+            }))
         });
         let (names, language) = (names.into_vec().into(), language.flatten());
         Ok(Some(Box::new(Self {
@@ -131,7 +131,7 @@ impl Varying {
         let language = self
             .language
             .as_ref()
-            .map_or(0, |language| language.tag.len());
+            .map_or(0, |language| size_of::<Language>() + language.tag.len());
         size_of::<Self>() + size_of_val(&*self.names) + language
     }
 }

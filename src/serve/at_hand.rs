@@ -8,25 +8,25 @@ use std::sync::Arc;
 
 use arc_swap::Guard;
 use bytes::Bytes;
-use http::{HeaderMap, header, request};
+use http::{HeaderMap, request};
 
 use super::{Edge, Malformed, Site, Viewer, ask, hit, part, recode::Chosen, reusable};
 use crate::{
-    fields::text::Text,
     policy::{
         Ask, ServerTiming, deliver,
         intent::{self, Intent},
-        lines::{self, Length, Lines},
+        lines::{self, Length, Lines, SHORT_MAX},
         peer,
         precondition::{self, Verdict},
         reuse::Reuse,
     },
-    store::{Found, Head},
+    store::{Found, Said},
 };
 
 /// What became of a plain request: a GET without content over HTTP/1.1.
 pub enum Plain<A> {
-    /// The head of its answer is written; this is the body.
+    /// The head of its answer is written; this is the body, unless that is short and written
+    /// as well.
     AtHand(Bytes),
     /// It is not at hand, and [`respond_plain`](super::respond_plain) has the answer.
     Asked(A),
@@ -44,7 +44,8 @@ pub struct PlainAsk {
 }
 
 /// Writes the head of the answer to `head`, a GET without content over HTTP/1.1, to `out` if
-/// it is at hand, and counts the request. Otherwise nothing is counted.
+/// it is at hand, and counts the request; a short body is written as well. Otherwise nothing
+/// is counted.
 pub fn at_hand(
     edge: &Edge,
     head: request::Parts,
@@ -118,7 +119,11 @@ fn written(
         meters.requests.count(hit::result(standing));
         return Some(Bytes::new());
     }
-    let length = length(chosen.head, body.len() as u64)?;
+    let length = match chosen.head.said() {
+        Said::Length => Length::Stored,
+        Said::Nothing => Length::Unsaid(body.len() as u64),
+        Said::Otherwise => return None,
+    };
     if !lines::hit(
         status,
         chosen.head.lines(),
@@ -135,16 +140,9 @@ fn written(
         let saved = object.body().len().saturating_sub(body.len());
         meters.saved_bytes.more(saved as u64);
     }
-    Some(body.share())
-}
-
-/// Whether the stored fields say that the body has `actual` bytes; `None` where they say
-/// something else.
-fn length(head: &Head, actual: u64) -> Option<Length> {
-    let Some(said) = head.get(&header::CONTENT_LENGTH) else {
-        return Some(Length::Unsaid(actual));
-    };
-    let mut digits = Text::<20>::default();
-    digits.push_number(actual);
-    (said == digits.as_bytes()).then_some(Length::Stored)
+    if body.len() > SHORT_MAX {
+        return Some(body.share());
+    }
+    out.push(&body);
+    Some(Bytes::new())
 }

@@ -101,10 +101,10 @@ impl<'a> Chosen<'a> {
     /// otherwise the reading of one field.
     pub(super) fn of(ask: &Ask, rules: &Rules, object: &'a Object) -> Self {
         let own = Self::own(object);
-        let (Some(recodings), Some(response)) = (&object.recodings, object.meta.recodable) else {
+        let Some(response) = object.meta.recodable else {
             return own;
         };
-        let made = |coding| match recodings.find(coding) {
+        let made = |coding| match object.recoded(coding) {
             Recoded::Made(recoding) => Some(Self {
                 head: &recoding.head,
                 body: recoding.body(),
@@ -117,7 +117,7 @@ impl<'a> Chosen<'a> {
         match represent::wanted(ask, rules, response) {
             Wanted::Own => own,
             Wanted::Decoded => made(Coding::Identity).unwrap_or_else(|| {
-                let missing = match recodings.find(Coding::Identity) {
+                let missing = match object.recoded(Coding::Identity) {
                     Recoded::Never => Missing::Undecodable,
                     Recoded::NotYet | Recoded::Made(_) => Missing::Decoded,
                 };
@@ -136,7 +136,7 @@ impl<'a> Chosen<'a> {
                 if let Some(made) = made(best) {
                     return Self { or_own, ..made };
                 }
-                let wanted = matches!(recodings.find(best), Recoded::NotYet);
+                let wanted = matches!(object.recoded(best), Recoded::NotYet);
                 let missing = wanted.then_some(Missing::Better(best));
                 let at_hand =
                     |coding: &Coding| *coding == Coding::Identity || made(*coding).is_some();
@@ -163,7 +163,7 @@ pub(super) fn takes(way: &Way, meta: &Meta) -> bool {
 /// Sees to it that `coding` of `object`, which lies under `key`, will be there for those who
 /// come later.
 pub(super) fn begin(way: &Way, key: Key, object: &Arc<Object>, coding: Coding) {
-    if let Some(claim) = Claim::take(object, coding) {
+    if let Some(claim) = way.edge.store.claim(key, object, coding) {
         tokio::spawn(make(Work::of(way, key), claim));
     }
 }
@@ -172,7 +172,7 @@ pub(super) fn begin(way: &Way, key: Key, object: &Arc<Object>, coding: Coding) {
 /// like what it likes; returns when it is made.
 pub(super) async fn filled(way: &Way, key: Key, object: &Arc<Object>) {
     if let Some(Missing::Better(coding)) = way.chosen(object).missing
-        && let Some(claim) = Claim::take(object, coding)
+        && let Some(claim) = way.edge.store.claim(key, object, coding)
     {
         make(Work::of(way, key), claim).await;
     }
@@ -187,7 +187,7 @@ pub(super) async fn ready(way: &Way, key: Key, object: &Arc<Object>) {
             return;
         }
         begin(way, key, object, Coding::Identity);
-        if let Some(recodings) = &object.recodings {
+        if let Some(recodings) = object.recodings() {
             recodings.settled(Coding::Identity).await;
         }
     }
@@ -229,7 +229,7 @@ impl Work {
         let Some(mut charge) = self.store.charge(0) else {
             return Some(Went::NoRoom);
         };
-        let mut room = |bytes| self.store.more(&mut charge, bytes as u64);
+        let mut room = |bytes| charge.grow(bytes as u64);
         let sink = Sink::new(usize::try_from(bytes_max).unwrap_or(usize::MAX), &mut room);
         let made = || match own {
             Coding::Identity => coding::encode(claim.coding(), &object.body(), sink),

@@ -46,10 +46,21 @@ impl RequestIds {
 }
 
 fn hexadecimal(number: u64) -> [u8; 16] {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    // The digits of a byte at a time.
+    const DIGITS: [[u8; 2]; 256] = {
+        let digits = b"0123456789abcdef";
+        let mut table = [[0; 2]; 256];
+        let mut byte = 0;
+        while byte < table.len() {
+            table[byte] = [digits[byte >> 4], digits[byte & 15]];
+            byte += 1;
+        }
+        table
+    };
     let mut text = [0; 16];
-    for (place, digit) in text.iter_mut().rev().enumerate() {
-        *digit = DIGITS[(number >> (4 * place)) as usize & 15];
+    let (pairs, _) = text.as_chunks_mut();
+    for (pair, byte) in pairs.iter_mut().zip(number.to_be_bytes()) {
+        *pair = DIGITS[usize::from(byte)];
     }
     text
 }
@@ -57,6 +68,14 @@ fn hexadecimal(number: u64) -> [u8; 16] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_id_is_in_hexadecimal() {
+        for number in [0, 1, 0x0123_4567_89ab_cdef, u64::MAX] {
+            let text = hexadecimal(number);
+            assert_eq!(str::from_utf8(&text), Ok(&*format!("{number:016x}")));
+        }
+    }
 
     #[test]
     fn ids_are_distinct() {

@@ -58,9 +58,9 @@ impl<'a> Body<'a> {
         }
     }
 
-    /// What it takes apart from its own head, in bytes.
+    /// What the block takes that it is in, in bytes.
     pub(super) const fn apart_bytes(self) -> usize {
-        size_of::<Apart>() + self.block.len()
+        self.block.len()
     }
 }
 

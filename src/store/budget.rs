@@ -61,7 +61,7 @@ pub struct Charge {
 
 impl Charge {
     /// Takes `bytes` more; `false`, and nothing taken, when there are not so many.
-    pub(super) fn grow(&mut self, bytes: u64) -> bool {
+    pub fn grow(&mut self, bytes: u64) -> bool {
         let grown = self.budget.take(bytes);
         if grown {
             self.bytes += bytes;

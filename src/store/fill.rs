@@ -219,7 +219,7 @@ impl Writer {
             && state
                 .charge
                 .as_mut()
-                .is_some_and(|charge| self.store.grow(charge, bytes));
+                .is_some_and(|charge| charge.grow(bytes));
         if !kept {
             state.charge = None;
         }

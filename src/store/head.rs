@@ -11,10 +11,11 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::CONTENT_LENGTH};
 use memchr::memchr;
 
 use super::{Body, names::Place};
+use crate::fields::text::Text;
 
 /// What is between a name and its value, and after it.
 const COLON: &[u8] = b": ";
@@ -33,9 +34,25 @@ pub struct Head {
     /// The length of the lines.
     lines: u32,
     status: StatusCode,
-    fields: u16,
+    /// How many fields there are; [`MANY`] where that is for the lines to say.
+    fields: u8,
+    said: Said,
     notes: [Note; NOTED_MAX],
 }
+
+/// What the fields of a stored answer say of the length of its body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// `Content-Length` is right.
+    Length,
+    /// There is no `Content-Length`.
+    Nothing,
+    /// Something that it does not have.
+    Otherwise,
+}
+
+/// As many fields as no [`Head`] counts.
+const MANY: u8 = u8::MAX;
 
 /// What is known of a field beside its text.
 #[derive(Clone, Copy, Debug, Default)]
@@ -74,6 +91,21 @@ impl Head {
         headers: &HeaderMap,
         body: impl Iterator<Item = &'a [u8]> + Clone,
     ) -> Self {
+        let length = body.clone().map(<[u8]>::len).sum();
+        Self::with_length(status, headers, body, length)
+    }
+
+    /// The head with these fields of a body of `bytes` that lies elsewhere.
+    pub(super) fn alone(status: StatusCode, headers: &HeaderMap, bytes: usize) -> Self {
+        Self::with_length(status, headers, std::iter::empty(), bytes)
+    }
+
+    fn with_length<'a>(
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: impl Iterator<Item = &'a [u8]> + Clone,
+        bytes: usize,
+    ) -> Self {
         let lines = lines_bytes(headers);
         let length: usize = body.clone().map(<[u8]>::len).sum();
         let mut block = Vec::with_capacity(lines + length);
@@ -92,8 +124,8 @@ impl Head {
             // No origin is let send so long a head.
             lines: u32::try_from(lines).unwrap_or(u32::MAX),
             status,
-            // A map has at most 32,768 names, and no origin is let send so many fields.
-            fields: u16::try_from(headers.len()).unwrap_or(u16::MAX),
+            fields: u8::try_from(headers.len()).unwrap_or(MANY),
+            said: said(headers, bytes),
             notes,
         }
     }
@@ -117,9 +149,17 @@ impl Head {
         self.lines as usize
     }
 
+    /// What the fields say of the length of the body.
+    pub const fn said(&self) -> Said {
+        self.said
+    }
+
     /// How many fields there are, repeated names counted.
-    pub const fn len(&self) -> usize {
-        self.fields as usize
+    pub fn len(&self) -> usize {
+        match self.fields {
+            MANY => self.fields().count(),
+            fields => usize::from(fields),
+        }
     }
 
     /// Whether there are none.
@@ -246,6 +286,20 @@ fn named(text: &[u8]) -> Cow<'static, HeaderName> {
     }
 }
 
+/// What these fields say of the length of a body of `bytes`.
+fn said(headers: &HeaderMap, bytes: usize) -> Said {
+    let Some(length) = headers.get(CONTENT_LENGTH) else {
+        return Said::Nothing;
+    };
+    let mut digits = Text::<20>::default();
+    digits.push_number(bytes as u64);
+    if length.as_bytes() == digits.as_bytes() {
+        Said::Length
+    } else {
+        Said::Otherwise
+    }
+}
+
 /// What the lines of these fields take, in bytes.
 pub(super) fn lines_bytes(headers: &HeaderMap) -> usize {
     let line = |(name, value): (&HeaderName, &HeaderValue)| {
@@ -319,6 +373,33 @@ mod tests {
             }
             prop_assert!(!head.has(&HeaderName::from_static("x-absent")));
         }
+    }
+
+    #[test]
+    fn a_head_knows_whether_it_says_how_long_its_body_is() {
+        for (length, said) in [
+            (None, Said::Nothing),
+            (Some("12"), Said::Length),
+            (Some("012"), Said::Otherwise),
+            (Some("11"), Said::Otherwise),
+        ] {
+            let mut map = HeaderMap::new();
+            if let Some(length) = length {
+                map.insert(CONTENT_LENGTH, HeaderValue::from_static(length));
+            }
+            let body = [&b"one: 1\r\n"[..], b"four"];
+            let head = Head::new(StatusCode::OK, &map, body.into_iter());
+            assert_eq!(head.said(), said, "{length:?}");
+            assert_eq!(Head::alone(StatusCode::OK, &map, 12).said(), said);
+        }
+    }
+
+    #[test]
+    fn many_fields_are_counted() {
+        let name = HeaderName::from_static("x-a");
+        let fields = vec![(name, HeaderValue::from_static("1")); 300];
+        let (map, head) = head(&fields);
+        assert_eq!((head.len(), map.len()), (300, 300));
     }
 
     #[test]

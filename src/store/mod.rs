@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 
 use crate::{
+    fields::encoding::Coding,
     policy::{Key, Meta, represent},
     time::Timestamp,
 };
@@ -18,19 +19,20 @@ mod body;
 mod budget;
 #[cfg(test)]
 mod churn;
+mod entries;
 mod fill;
 mod head;
 mod memory;
 mod names;
 mod object;
 mod recodings;
-mod turns;
+mod shard;
 mod variants;
 
 pub use body::Body;
 pub use budget::Charge;
 pub use fill::{Aborted, Broken, Fill, Reader, Writer};
-pub use head::Head;
+pub use head::{Head, Said};
 pub use object::Object;
 pub use recodings::{Claim, Recoded, Recoding, Recodings};
 
@@ -115,18 +117,7 @@ impl Store {
 
     /// Opens an account for a body about to be read; `None` when not a byte is left.
     pub fn charge(&self, bytes: u64) -> Option<Charge> {
-        self.0.budget.charge(bytes).or_else(|| {
-            self.0.memory.settle();
-            self.0.budget.charge(bytes)
-        })
-    }
-
-    /// Takes `bytes` more on `charge`, evicting what is due to be first if it must.
-    fn grow(&self, charge: &mut Charge, bytes: u64) -> bool {
-        charge.grow(bytes) || {
-            self.0.memory.settle();
-            charge.grow(bytes)
-        }
+        self.0.budget.charge(bytes)
     }
 
     /// Keeps an answer whose body is `parts`.
@@ -158,13 +149,24 @@ impl Store {
         (meta, headers): (Meta, &HeaderMap),
         now: Timestamp,
     ) -> Result<Arc<Object>, Unkept> {
-        let cost = Object::cost_of(&meta, headers, old.body().apart_bytes() as u64);
+        let cost = Object::cost_of_refreshed(&meta, headers, old);
         let charge = self.charge(cost).ok_or(Unkept::NoRoom)?;
         let object = Arc::new(old.refreshed(meta, headers, charge));
         self.0
             .memory
             .insert(key, object.clone(), now)
             .map(|()| object)
+    }
+
+    /// The right to make `coding` of `object`, which lies under `key`; `None` when somebody has
+    /// it, or had it, or there are no other codings of it, or no room for them.
+    pub fn claim(&self, key: Key, object: &Arc<Object>, coding: Coding) -> Option<Claim> {
+        let first = object.recodings().is_none();
+        let claim = Claim::take(object, coding);
+        if first {
+            self.0.memory.reweigh(key, object);
+        }
+        claim
     }
 
     /// Keeps a copy of `body` beside the object of `claim`, as its body in the coding that was
@@ -182,12 +184,6 @@ impl Store {
         claim.keep(Recoding::new(status, &headers, body, charge));
         self.0.memory.reweigh(key, &object);
         true
-    }
-
-    /// Takes `bytes` more on `charge` for what is being made; `false`, and nothing taken, when
-    /// there are not so many.
-    pub fn more(&self, charge: &mut Charge, bytes: u64) -> bool {
-        self.grow(charge, bytes)
     }
 
     /// Hands every object that is stored all along to `each`, until that breaks: once, or twice
@@ -214,11 +210,6 @@ impl Store {
     /// Forgets every variant of `key`.
     pub fn remove(&self, key: Key) {
         self.0.memory.remove(key);
-    }
-
-    /// Carries out removals and evictions that are due, so that their memory comes back.
-    pub fn settle(&self) {
-        self.0.memory.settle();
     }
 
     /// How full it is.
@@ -368,15 +359,7 @@ mod tests {
         store.forget(Key(1), &read);
         assert!(store.usage().bytes >= 500 << 10);
         drop(read);
-        // moka lets go of what it removed a few operations later, once no thread that was
-        // reading then still is: those of other tests included.
-        let given_back = (0..1_000_000).any(|_| {
-            std::thread::yield_now();
-            store.0.memory.settle();
-            store.find(Key(1), any);
-            store.usage().bytes == 0
-        });
-        assert!(given_back, "{:?}", store.usage());
+        assert_eq!(store.usage().bytes, 0);
     }
 
     #[test]

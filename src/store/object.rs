@@ -5,14 +5,20 @@
 //! allocations and a hit touches few cache lines; only a refreshed object has its body in
 //! the block that it came in.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{
+    OnceLock,
+    atomic::{AtomicU64, Ordering},
+};
 
 use http::HeaderMap;
 
-use super::{Apart, Body, Charge, Head, Recodings, head};
-use crate::policy::{
-    Meta,
-    marks::{Marks, Mode, Sequence},
+use super::{Apart, Body, Charge, Head, Recoded, Recodings, head};
+use crate::{
+    fields::encoding::Coding,
+    policy::{
+        Meta,
+        marks::{Marks, Mode, Sequence},
+    },
 };
 
 /// An answer in the store.
@@ -22,20 +28,29 @@ pub struct Object {
     pub meta: Meta,
     /// Its status and fields.
     pub head: Head,
-    /// Its body, if that is not in the block of its head.
-    apart: Option<Box<Apart>>,
-    /// Its body in other codings, where there may be any.
-    pub recodings: Option<Box<Recodings>>,
+    /// What few objects have: made once, when it is first wanted.
+    beside: OnceLock<Box<Beside>>,
     /// Up to which invalidation it was judged, times two; odd once one of them made it stale.
     /// At first when it was asked for. Only grows; written by whoever judges it.
     judged: AtomicU64,
     charge: Charge,
 }
 
-/// The bytes that an object's entry in the index takes beside the object, as jemalloc counts
-/// them: moka's entry (48), what it knows of it (64), its places in queues (48 and 32), the key
-/// (32), its bucket (16), and 8 in a table that is a third to two thirds full.
-const INDEX_BYTES: usize = 48 + 64 + 48 + 32 + 32 + 16 + 16;
+/// What an object has beside its block.
+#[derive(Debug)]
+struct Beside {
+    /// Its body, if that is not in the block of its head.
+    apart: Option<Apart>,
+    /// Its body in other codings.
+    recodings: Recodings,
+    /// For all this, where the object did not begin with it.
+    charge: Option<Charge>,
+}
+
+/// The bytes that an object's entry in the index takes beside the object: the entry (56), 5 for
+/// each place in a table that is half to seven eighths full, and 4 for each of what went lately,
+/// which are up to twice as many.
+const INDEX_BYTES: usize = 56 + 8 + 6;
 
 /// The counters before what an `Arc` or a shared `Bytes` points to, and the allocator's
 /// rounding of three allocations.
@@ -53,9 +68,14 @@ impl Object {
             .varying
             .as_ref()
             .map_or(0, |varying| varying.heap_bytes());
-        let recodings = meta.recodable.map_or(0, |_| size_of::<Recodings>());
         let fixed = size_of::<Self>() + INDEX_BYTES + ALLOCATION_BYTES;
-        (fixed + head + varying + marks + recodings) as u64 + body_bytes
+        (fixed + head + varying + marks) as u64 + body_bytes
+    }
+
+    /// What one with the body of `old` takes in all, in bytes.
+    pub(super) fn cost_of_refreshed(meta: &Meta, headers: &HeaderMap, old: &Self) -> u64 {
+        let beside = size_of::<Beside>() + old.body().apart_bytes();
+        Self::cost_of(meta, headers, beside as u64)
     }
 
     /// Makes an object, copying fields and body into one block.
@@ -68,20 +88,48 @@ impl Object {
         charge: Charge,
     ) -> Self {
         let head = Head::new(meta.status, headers, body);
-        let recodings = meta.recodable.map(|_| Box::default());
         Self {
             judged: AtomicU64::new(meta.born.0 << 1),
             meta,
             head,
-            apart: None,
-            recodings,
+            beside: OnceLock::new(),
             charge,
         }
     }
 
     /// Its body.
     pub fn body(&self) -> Body<'_> {
-        Body::of(&self.head, self.apart.as_deref())
+        let beside = self.beside.get();
+        Body::of(&self.head, beside.and_then(|beside| beside.apart.as_ref()))
+    }
+
+    /// What there is of its body in `coding`; two loads.
+    pub fn recoded(&self, coding: Coding) -> Recoded<'_> {
+        let recodings = self.recodings();
+        recodings.map_or(Recoded::NotYet, |recodings| recodings.find(coding))
+    }
+
+    /// Its body in other codings, once somebody wanted one.
+    pub fn recodings(&self) -> Option<&Recodings> {
+        Some(&self.beside.get()?.recodings)
+    }
+
+    /// The same, made if nobody wanted one so far; `None` where there may be none, and where
+    /// there is no room for them.
+    pub(super) fn with_recodings(&self) -> Option<&Recodings> {
+        self.meta.recodable?;
+        if self.beside.get().is_none() {
+            let charge = self.charge.beside(size_of::<Beside>() as u64)?;
+            // Of two at once one is the first, and the other's account is closed.
+            self.beside.get_or_init(|| {
+                Box::new(Beside {
+                    apart: None,
+                    recodings: Recodings::default(),
+                    charge: Some(charge),
+                })
+            });
+        }
+        self.recodings()
     }
 
     /// What it is by all invalidations up to `head`: gone, stale, or untouched. Remembers that
@@ -113,19 +161,26 @@ impl Object {
 
     /// What it takes in all, its codings included, in bytes.
     pub(super) fn cost(&self) -> u64 {
-        let recodings = self.recodings.as_ref();
-        self.charge.bytes() + recodings.map_or(0, |recodings| recodings.cost())
+        let beside = self.beside.get().map_or(0, |beside| {
+            let own = beside.charge.as_ref().map_or(0, Charge::bytes);
+            own + beside.recodings.cost()
+        });
+        self.charge.bytes() + beside
     }
 
     /// The same body, in all its codings, under a new head.
     pub(super) fn refreshed(&self, meta: Meta, headers: &HeaderMap, charge: Charge) -> Self {
-        let head = Head::new(meta.status, headers, std::iter::empty());
+        let head = Head::alone(meta.status, headers, self.body().len());
         // A new head may forbid what the old one did not.
         let same = meta.recodable.map(|one| one.own) == self.meta.recodable.map(|one| one.own);
-        let recodings = meta.recodable.map(|_| {
-            let old = self.recodings.as_ref().filter(|_| same);
-            let kept = old.map(|old| old.under(meta.status, headers, &charge));
-            Box::new(kept.unwrap_or_default())
+        let old = self
+            .recodings()
+            .filter(|_| same && meta.recodable.is_some());
+        let recodings = old.map(|old| old.under(meta.status, headers, &charge));
+        let beside = Box::new(Beside {
+            apart: Some(self.body().apart()),
+            recodings: recodings.unwrap_or_default(),
+            charge: None,
         });
         // A head that came with no new answer leaves the answer as invalidated as it was.
         let judged = if meta.born == self.meta.born {
@@ -137,8 +192,7 @@ impl Object {
             judged: AtomicU64::new(judged),
             meta,
             head,
-            apart: Some(Box::new(self.body().apart())),
-            recodings,
+            beside: OnceLock::from(beside),
             charge,
         }
     }

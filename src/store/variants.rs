@@ -13,8 +13,8 @@ use crate::{
 pub(super) enum Variants {
     /// The only one.
     One(Arc<Object>),
-    /// At least two, the newest first.
-    Many(Arc<[Arc<Object>]>),
+    /// At least two, the newest first; behind one pointer, as wide as the other's.
+    Many(Arc<Box<[Arc<Object>]>>),
 }
 
 impl Variants {
@@ -30,16 +30,16 @@ impl Variants {
         match objects.len() {
             0 => None,
             1 => objects.pop().map(Self::One),
-            _ => Some(Self::Many(objects.into())),
+            _ => Some(Self::Many(Arc::new(objects.into()))),
         }
     }
 
     /// The newest that `matches`: "the cache ... MUST choose the most recent one".
-    pub(super) fn find(&self, matches: impl Fn(&Object) -> bool) -> Option<Arc<Object>> {
-        self.as_slice()
-            .iter()
-            .find(|object| matches(object))
-            .cloned()
+    pub(super) fn find(self, matches: impl Fn(&Object) -> bool) -> Option<Arc<Object>> {
+        match self {
+            Self::One(object) => Some(object).filter(|object| matches(object)),
+            Self::Many(objects) => objects.iter().find(|object| matches(object)).cloned(),
+        }
     }
 
     /// With `object` as the newest, in the place of the one for the same requests.

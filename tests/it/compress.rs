@@ -337,7 +337,9 @@ fn r8_a_bomb_is_never_decoded_and_the_origin_is_asked_instead() {
             assert!(said.ends_with("detail=undecodable"), "{said}");
             assert_eq!(play.asked.load(Ordering::Relaxed), 1 + times);
         }
-        assert_eq!(play.edge.inner().store.usage().bytes, before);
+        // What there is to remember is that there is no such coding.
+        let more = play.edge.inner().store.usage().bytes - before;
+        assert!(more < 256, "{more}");
         let told = play.edge.inner().events.encode();
         let line = "warmfront_recodings_total{coding=\"identity\",result=\"too_large\"} 1";
         assert!(told.contains(line), "{told}");

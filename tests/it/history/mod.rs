@@ -20,7 +20,7 @@ mod viewer;
 mod witness;
 mod word;
 
-use std::{sync::Arc, thread, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, Method, Version};
 use tokio::{io::duplex, time::sleep};
@@ -45,9 +45,6 @@ const SEEDS: u64 = 64;
 
 /// The steps of a history.
 const STEPS: usize = 120;
-
-/// How many rounds it may take until moka has freed what it dropped.
-const FREED_AFTER_MAX: usize = 100_000;
 
 /// When every history begins: Sun, 22 Nov 2026 12:00:00 GMT.
 const START: Timestamp = Timestamp::from_unix(1_795_348_800);
@@ -228,7 +225,7 @@ impl History {
         let said = format!("{waiting} viewers still wait, {fetching} fetches are open");
         self.witness.demand(waiting + fetching == 0, &said);
     }
-    /// Ends all that is stored, and waits until it is gone from memory, too.
+    /// Ends all that is stored.
     fn forget_all(&self) {
         let edge = self.edge.inner();
         let snapshot = edge.site.load().snapshot.clone();
@@ -236,18 +233,8 @@ impl History {
             .iter()
             .flat_map(|path| keys(&snapshot, path))
             .collect();
-        // moka frees what it has dropped bit by bit, while it is used, and when no other thread
-        // stands in its way.
-        for _ in 0..FREED_AFTER_MAX {
-            for &key in &keys {
-                edge.store.remove(key);
-            }
-            // No account of so much can be opened; moka does first what is due.
-            edge.store.charge(u64::MAX);
-            if edge.store.usage().bytes == 0 {
-                break;
-            }
-            thread::yield_now();
+        for key in keys {
+            edge.store.remove(key);
         }
     }
 }

@@ -3,8 +3,8 @@
 //! `WARMFRONT_SEEDS=n` plays the first n seeds instead of the usual number; a night of them is
 //! `WARMFRONT_SEEDS=1000000 cargo test --release --test it history:: -- --nocapture`.
 //! `WARMFRONT_SEED=s` plays one and prints all that happened (with `--nocapture`). The same
-//! seed draws the same viewers, answers and times; only what moka evicts is up to hash values
-//! that differ between runs, so one is played again until it breaks a rule.
+//! seed draws the same viewers, answers and times; only what the store evicts is up to hash
+//! values that differ between runs, so one is played again until it breaks a rule.
 
 use std::{
     collections::BTreeMap,

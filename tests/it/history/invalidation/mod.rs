@@ -23,7 +23,7 @@ mod pages;
 mod viewer;
 mod witness;
 
-use std::{mem, sync::Arc, thread, time::Duration};
+use std::{mem, sync::Arc, time::Duration};
 
 use http::HeaderName;
 use tokio::{io::duplex, task::yield_now, time::sleep};
@@ -71,9 +71,6 @@ const DRAIN: Duration = Duration::from_secs(120);
 
 /// Longer than a sweep waits and takes.
 const SWEPT: Duration = Duration::from_secs(3);
-
-/// How many rounds it may take until moka has freed what it dropped.
-const FREED_AFTER_MAX: usize = 200_000;
 
 /// What must have happened in enough histories for them to prove anything.
 const KINDS: &[&str] = &[
@@ -282,7 +279,7 @@ impl History {
         sleep(SWEPT).await;
         self.idle.settled().await;
         for life in &self.lives {
-            let bytes = life.freed();
+            let bytes = life.taken();
             let said = format!("{bytes} bytes are taken, and nothing is stored");
             self.witness.demand(bytes == 0, &said);
         }
@@ -300,7 +297,6 @@ impl History {
         let notes = edge.ledger.usage().entries;
         let said = format!("the ledger still has {notes} notes");
         self.witness.demand(notes == 0, &said);
-        edge.store.settle();
         for (_, object) in edge.store.objects() {
             let from = object.head.get(&HeaderName::from_static(FETCH));
             let from = from.and_then(|from| str::from_utf8(from).ok()?.parse().ok());
@@ -371,16 +367,8 @@ impl Life {
         edge.ledger.accept(call.mode, selectors).0
     }
 
-    /// The bytes that are taken when moka has let go of what it dropped.
-    fn freed(&self) -> u64 {
-        let store = &self.edge.inner().store;
-        // It frees bit by bit, while it is used, and when no other thread stands in its way.
-        let settled = || {
-            store.settle();
-            thread::yield_now();
-            store.usage().bytes
-        };
-        let freed = (0..FREED_AFTER_MAX).any(|_| settled() == 0);
-        if freed { 0 } else { settled() }
+    /// The bytes that are taken.
+    fn taken(&self) -> u64 {
+        self.edge.inner().store.usage().bytes
     }
 }
