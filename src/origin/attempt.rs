@@ -26,11 +26,12 @@ use tokio::{
 use crate::{
     origin::{
         FetchError, Fetched, OnInterim, Timings,
-        connection::{FIELDS_MAX, Lent, Unanswered},
+        connection::{Driven, FIELDS_MAX, Leg, Lent, Unanswered},
         error::{Cause, Failed},
         head::{framing_http1, framing_http2, invalid, misframed},
         incoming::Incoming,
         patience::Patience,
+        plain::{Answer, Plain},
         pool::{Choice, Pool},
         received::{Held, Received},
         request::{asks_upgrade, for_http1, for_http2},
@@ -53,6 +54,7 @@ struct Exchange<'a> {
     plan: Plan,
     upgrade: bool,
     choice: Choice,
+    leg: Leg,
     /// Taken by the first attempt and kept for the others: a place in the queue is not
     /// lost to a refused connection.
     permit: Option<OwnedSemaphorePermit>,
@@ -97,12 +99,18 @@ pub(super) async fn run(
     } else {
         Choice::Any
     };
+    let leg = if origin.express && !upgrade && plan.replayable {
+        Leg::Plain
+    } else {
+        Leg::Library
+    };
     let mut exchange = Exchange {
         pool: &pool,
         origin,
         plan,
         upgrade,
         choice,
+        leg,
         permit: None,
     };
     let mut attempts_made = 0;
@@ -129,17 +137,76 @@ pub(super) async fn run(
 }
 
 impl Exchange<'_> {
-    async fn attempt(&mut self, mut request: Box<Request<Sent>>) -> Result<Fetched, Box<Broken>> {
+    async fn attempt(&mut self, request: Box<Request<Sent>>) -> Result<Fetched, Box<Broken>> {
+        match self.connected().await {
+            Ok((Lent::Plain(plain), connect)) => self.plain(plain, request, connect).await,
+            // Boxed: every other attempt would have room for it.
+            Ok((Lent::Driven(driven), connect)) => {
+                Box::pin(self.driven(driven, request, connect)).await
+            }
+            Err(failed) => Err(Box::new(Broken {
+                failed,
+                left: Left::Whole(request),
+            })),
+        }
+    }
+
+    /// Over an HTTP/1.1 connection, in this task.
+    async fn plain(
+        &mut self,
+        plain: Plain,
+        request: Box<Request<Sent>>,
+        connect: Option<Duration>,
+    ) -> Result<Fetched, Box<Broken>> {
         let clock = self.pool.clock();
-        let (mut lent, connect) = match self.connected().await {
-            Ok(connected) => connected,
+        let started = clock.instant();
+        let allowed = self.origin.response_timeout;
+        let answer = match plain.exchange(&request, (started, allowed)).await {
+            Ok(answer) => answer,
             Err(failed) => {
-                return Err(Box::new(Broken {
-                    failed,
-                    left: Left::Whole(request),
-                }));
+                let left = Left::Whole(request);
+                return Err(Box::new(Broken { failed, left }));
             }
         };
+        let timings = Timings {
+            connect,
+            first_byte: clock.instant() - started,
+        };
+        Ok(self.answered(answer, timings))
+    }
+
+    /// A response over a connection that is free already, or that the body has.
+    fn answered(&mut self, answer: Answer, timings: Timings) -> Fetched {
+        let held = match (answer.free, self.permit.take()) {
+            (Some(plain), Some(permit)) => {
+                self.pool.give_back(Lent::Plain(plain), permit);
+                None
+            }
+            (None, Some(permit)) => Some(Held {
+                lent: None,
+                pool: Arc::clone(self.pool),
+                permit,
+            }),
+            (_, None) => None,
+        };
+        let (head, body) = answer.response.into_parts();
+        let body = Incoming::Plain(body);
+        Fetched {
+            head,
+            body: Received::new(body, answer.framing, self.origin, held, None),
+            upgraded: None,
+            timings,
+        }
+    }
+
+    /// Over a connection that a task of its own drives.
+    async fn driven(
+        &mut self,
+        mut lent: Driven,
+        mut request: Box<Request<Sent>>,
+        connect: Option<Duration>,
+    ) -> Result<Fetched, Box<Broken>> {
+        let clock = self.pool.clock();
         shape(&mut request, &lent, self.origin).map_err(Broken::beyond_repeat)?;
         let again = lent.kept() && self.plan.replayable;
         let upload = request.body_mut().watched(clock);
@@ -177,20 +244,20 @@ impl Exchange<'_> {
         if self.permit.is_none() {
             self.permit = Some(self.pool.permit(deadline).await?);
         }
-        self.pool.lend(self.choice, deadline).await
+        self.pool.lend(self.choice, self.leg, deadline).await
     }
 
     fn fetched(
         &mut self,
         mut response: Response<Incoming>,
         method: &Method,
-        lent: Lent,
+        lent: Driven,
         upload: Option<Arc<Upload>>,
         timings: Timings,
     ) -> Result<Fetched, Failed> {
         let framing = match &lent {
-            Lent::Own(_) => framing_http1(&response, method)?,
-            Lent::Stream(_) => framing_http2(&response, method)?,
+            Driven::Own(_) => framing_http1(&response, method)?,
+            Driven::Stream(_) => framing_http2(&response, method)?,
         };
         let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
         if switched && !self.upgrade {
@@ -198,13 +265,13 @@ impl Exchange<'_> {
         }
         let upgraded = switched.then(|| hyper::upgrade::on(&mut response));
         let held = match (lent, self.permit.take()) {
-            (Lent::Own(own), _) if switched => {
+            (Driven::Own(own), _) if switched => {
                 own.retire();
                 None
             }
             _ if misframed(&response) => None,
             (lent, Some(permit)) => Some(Held {
-                lent,
+                lent: Some(Lent::Driven(lent)),
                 pool: Arc::clone(self.pool),
                 permit,
             }),
@@ -242,15 +309,19 @@ pub(super) struct Interim {
 const TOO_MANY: &str = "too many interim responses";
 
 impl Interim {
+    /// Those to `request`.
+    pub(super) fn of(request: &Request<Sent>) -> Self {
+        Self {
+            pass: request.extensions().get::<OnInterim>().cloned(),
+            ..Self::default()
+        }
+    }
+
     /// Watches those to `request`. Over HTTP/1.1 hyper shows them, as the request says; over
     /// HTTP/2 whoever sends it does.
-    fn watched(request: &mut Request<Sent>, lent: &Lent) -> Arc<Self> {
-        let pass = request.extensions().get::<OnInterim>().cloned();
-        let interim = Arc::new(Self {
-            pass,
-            ..Self::default()
-        });
-        if matches!(lent, Lent::Own(_)) {
+    fn watched(request: &mut Request<Sent>, lent: &Driven) -> Arc<Self> {
+        let interim = Arc::new(Self::of(request));
+        if matches!(lent, Driven::Own(_)) {
             let shown = Arc::clone(&interim);
             hyper::ext::on_informational(request, move |response| {
                 if shown.saw(response.status(), response.headers()).is_err() {
@@ -313,10 +384,10 @@ async fn awaited(
     }
 }
 
-fn shape(request: &mut Request<Sent>, lent: &Lent, origin: &Origin) -> Result<(), Failed> {
+fn shape(request: &mut Request<Sent>, lent: &Driven, origin: &Origin) -> Result<(), Failed> {
     match lent {
-        Lent::Own(_) => for_http1(request),
-        Lent::Stream(_) => for_http2(request, origin.protocol),
+        Driven::Own(_) => for_http1(request),
+        Driven::Stream(_) => for_http2(request, origin.protocol),
     }
 }
 

@@ -53,7 +53,8 @@ pub struct Received {
 
 /// What an exchange holds until its body has ended.
 pub(super) struct Held {
-    pub(super) lent: Lent,
+    /// `None` where the body has it.
+    pub(super) lent: Option<Lent>,
     pub(super) pool: Arc<Pool>,
     pub(super) permit: OwnedSemaphorePermit,
 }
@@ -114,7 +115,7 @@ impl Received {
 
     /// It came to its proper end.
     fn end(&mut self) {
-        self.incoming = None;
+        let incoming = self.incoming.take();
         if let Some(upload) = self.upload.take()
             && upload.state().0 != State::Ended
         {
@@ -123,7 +124,9 @@ impl Received {
             upload.stop();
             self.held = None;
         }
-        if let Some(Held { lent, pool, permit }) = self.held.take() {
+        if let Some(Held { lent, pool, permit }) = self.held.take()
+            && let Some(lent) = lent.or_else(|| incoming.and_then(Incoming::into_lent))
+        {
             pool.give_back(lent, permit);
         }
     }

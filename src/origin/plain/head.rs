@@ -1,0 +1,306 @@
+//! The head of a response, from its bytes.
+//!
+//! The grammar is httparse's, which hyper uses too. Before it looks, every line is known to
+//! end in a carriage return and a line feed (`heads` says why that matters).
+
+use std::mem::MaybeUninit;
+
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version,
+    header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING},
+};
+use httparse::{Header, ParserConfig};
+
+use crate::origin::{
+    connection::{FIELDS_MAX, HEAD_BYTES_MAX},
+    error::Cause,
+};
+
+/// The longest body there may be: 2^63 - 1 bytes. hyper's bound is a bit above it, and serves as
+/// a sign of something else beyond that.
+const LENGTH_MAX: u64 = u64::MAX >> 1;
+
+/// A head, and what it says about what follows.
+#[derive(Debug)]
+pub(super) struct Head {
+    pub(super) response: Response<()>,
+    /// Whether the connection goes on after it (RFC 9112 §9.3).
+    pub(super) keeps: bool,
+    pub(super) length: Length,
+    /// Whether it has a `Transfer-Encoding`.
+    pub(super) coded: bool,
+}
+
+/// What its `Content-Length` fields come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Length {
+    /// There is none.
+    Unsaid,
+    /// All say this.
+    Is(u64),
+    /// One is no number, or they differ.
+    Unclear,
+}
+
+/// How far the lines of a head have been looked at.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    looked: usize,
+    /// Where the present line begins.
+    line: usize,
+    /// There was one that is not empty.
+    begun: bool,
+    /// What of the head was there when its grammar was looked at last.
+    judged: usize,
+}
+
+impl Lines {
+    /// Looks at what was added to `bytes`: how long the head is, once it is whole.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot become one.
+    pub(super) fn end(&mut self, bytes: &[u8]) -> Result<Option<usize>, Cause> {
+        let from = self.looked;
+        self.looked = bytes.len();
+        for feed in memchr::memchr_iter(b'\n', &bytes[from..]) {
+            let feed = from + feed;
+            if feed == self.line || bytes[feed - 1] != b'\r' {
+                return Err(Cause::Seen("a line of the head ends in a line feed alone"));
+            }
+            if feed - self.line > 1 {
+                self.begun = true;
+            } else if self.begun {
+                return Ok(Some(feed + 1));
+            }
+            self.line = feed + 1;
+        }
+        if bytes.len() >= HEAD_BYTES_MAX {
+            return Err(TOO_LARGE);
+        }
+        // What is no head from its first line on need not be waited for to its end. Once per
+        // line, which are few, and not once per byte that dribbles in.
+        if self.judged == 0 || self.judged < self.line {
+            self.judged = bytes.len();
+            parsed(bytes, |_| ())?;
+        }
+        Ok(None)
+    }
+}
+
+const TOO_LARGE: Cause = Cause::Seen("the head is too large");
+
+/// The head that `bytes` are up to `end`; its values share them.
+pub(super) fn read(bytes: &Bytes, end: usize) -> Result<Head, Cause> {
+    if end > HEAD_BYTES_MAX {
+        return Err(TOO_LARGE);
+    }
+    parsed(&bytes[..end], |found| head(bytes, found))?
+}
+
+/// Hands what the grammar finds in `bytes` to `use_it`.
+fn parsed<T>(
+    bytes: &[u8],
+    use_it: impl FnOnce(&httparse::Response<'_, '_>) -> T,
+) -> Result<T, Cause> {
+    let mut fields = [const { MaybeUninit::<Header<'_>>::uninit() }; FIELDS_MAX];
+    let mut found = httparse::Response::new(&mut []);
+    ParserConfig::default()
+        .parse_response_with_uninit_headers(&mut found, bytes, &mut fields)
+        .map_err(ungrammatical)?;
+    Ok(use_it(&found))
+}
+
+fn ungrammatical(error: httparse::Error) -> Cause {
+    Cause::Seen(match error {
+        httparse::Error::HeaderName => "a name of a field is invalid",
+        httparse::Error::HeaderValue => "a value of a field is invalid",
+        httparse::Error::Status => "the status is invalid",
+        httparse::Error::TooManyHeaders => "too many fields",
+        httparse::Error::Version => "the version is not HTTP/1",
+        httparse::Error::NewLine | httparse::Error::Token => "what came is no HTTP/1",
+    })
+}
+
+fn head(bytes: &Bytes, found: &httparse::Response<'_, '_>) -> Result<Head, Cause> {
+    let status = found
+        .code
+        .and_then(|code| StatusCode::from_u16(code).ok())
+        .ok_or(Cause::Seen("the status is invalid"))?;
+    let version = match found.version {
+        Some(1) => Version::HTTP_11,
+        _ => Version::HTTP_10,
+    };
+    let mut fields = HeaderMap::with_capacity(found.headers.len());
+    let mut length = Length::Unsaid;
+    let (mut coded, mut closes, mut stays) = (false, false, version == Version::HTTP_11);
+    for field in found.headers.iter() {
+        let name = HeaderName::from_bytes(field.name.as_bytes())
+            .map_err(|_| ungrammatical(httparse::Error::HeaderName))?;
+        if name == CONTENT_LENGTH {
+            length = length.and(field.value);
+        } else if name == TRANSFER_ENCODING {
+            coded = true;
+        } else if name == CONNECTION {
+            closes |= has(field.value, b"close");
+            stays |= has(field.value, b"keep-alive");
+        }
+        let value = HeaderValue::from_maybe_shared(bytes.slice_ref(field.value))
+            .map_err(|_| ungrammatical(httparse::Error::HeaderValue))?;
+        fields.append(name, value);
+    }
+    let mut response = Response::new(());
+    *response.status_mut() = status;
+    *response.version_mut() = version;
+    *response.headers_mut() = fields;
+    Ok(Head {
+        response,
+        keeps: stays && !closes,
+        length,
+        coded,
+    })
+}
+
+/// Whether `list` has this option (RFC 9110 §7.6.1).
+fn has(list: &[u8], option: &[u8]) -> bool {
+    list.split(|&byte| byte == b',')
+        .any(|one| one.trim_ascii().eq_ignore_ascii_case(option))
+}
+
+impl Length {
+    /// What this and another `Content-Length` come to: a list of one value said again "MUST
+    /// either reject the message as invalid or replace the duplicated field values with a
+    /// single valid Content-Length" (RFC 9110 §8.6).
+    fn and(self, value: &[u8]) -> Self {
+        value.split(|&byte| byte == b',').fold(self, |sum, one| {
+            match (sum, number(one.trim_ascii())) {
+                (Self::Unsaid, Some(length)) => Self::Is(length),
+                (Self::Is(before), Some(length)) if before == length => sum,
+                _ => Self::Unclear,
+            }
+        })
+    }
+}
+
+/// "Content-Length = 1*DIGIT" (RFC 9110 §8.6), as far as [`LENGTH_MAX`].
+fn number(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() {
+        return None;
+    }
+    let length = digits.iter().try_fold(0_u64, |sum, digit| match digit {
+        b'0'..=b'9' => sum.checked_mul(10)?.checked_add(u64::from(digit - b'0')),
+        _ => None,
+    });
+    length.filter(|length| *length <= LENGTH_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where the head ends, however its bytes are cut; `None` where it is none.
+    #[track_caller]
+    fn ends(text: &str, expected: Option<&str>) {
+        for piece in 1..=text.len() {
+            let mut lines = Lines::default();
+            let mut end = None;
+            for there in (piece..text.len()).step_by(piece).chain([text.len()]) {
+                match lines.end(&text.as_bytes()[..there]) {
+                    Ok(Some(at)) => end = Some(at),
+                    Ok(None) => continue,
+                    Err(_) => {}
+                }
+                break;
+            }
+            let seen = end.map(|end| &text[..end]);
+            assert_eq!(seen, expected, "{piece}: {text:?}");
+        }
+    }
+
+    #[test]
+    fn s17_lines_of_a_head_end_in_both() {
+        let head = "HTTP/1.1 200 OK\r\na: b\r\n\r\n";
+        ends(head, Some(head));
+        ends(&format!("{head}body\nand\n\nmore"), Some(head));
+        ends("HTTP/1.1 200 OK\na: b\r\n\r\n", None);
+        ends("HTTP/1.1 200 OK\r\na: b\nset-cookie: c\r\n\r\n", None);
+        ends("HTTP/1.1 200 OK\r\na: b\r\n\n", None);
+        ends("\nHTTP/1.1 200 OK\r\n\r\n", None);
+        ends("\r\nHTTP/1.1 200 OK\r\n", None);
+    }
+
+    #[test]
+    fn what_is_no_head_is_not_waited_for() {
+        for text in [
+            "SSH-2.0-",
+            "HTTP/2",
+            "HTTP/1.1 2x",
+            "HTTP/1.1 200 OK\r\na b: c\r\n",
+        ] {
+            let refused = Lines::default().end(text.as_bytes());
+            assert!(refused.is_err(), "{text}");
+        }
+        assert!(Lines::default().end(b"HTTP/1.1 200 O").unwrap().is_none());
+    }
+
+    fn head_of(text: &str) -> Result<Head, Cause> {
+        read(&Bytes::copy_from_slice(text.as_bytes()), text.len())
+    }
+
+    #[track_caller]
+    fn length(fields: &str, expected: Length) {
+        let head = head_of(&format!("HTTP/1.1 200 OK\r\n{fields}\r\n")).unwrap();
+        assert_eq!(head.length, expected, "{fields:?}");
+    }
+
+    #[test]
+    fn lengths_agree_or_are_none() {
+        length("", Length::Unsaid);
+        length("content-length: 5\r\n", Length::Is(5));
+        length(
+            "content-length: 5, 5\r\ncontent-length: 5\r\n",
+            Length::Is(5),
+        );
+        length(
+            "content-length: 9223372036854775807\r\n",
+            Length::Is(LENGTH_MAX),
+        );
+        length("content-length: 9223372036854775808\r\n", Length::Unclear);
+        length("content-length: 18446744073709551616\r\n", Length::Unclear);
+        length(
+            "content-length: 5\r\ncontent-length: 6\r\n",
+            Length::Unclear,
+        );
+        for none in ["", "+5", "-1", "5,", "0x5", "5 5", "5.0"] {
+            length(&format!("content-length: {none}\r\n"), Length::Unclear);
+        }
+    }
+
+    #[test]
+    fn a_connection_goes_on_unless_the_head_says_otherwise() {
+        let keeps = |version: &str, fields: &str| {
+            let text = format!("HTTP/{version} 200 OK\r\n{fields}\r\n");
+            head_of(&text).unwrap().keeps
+        };
+        assert!(keeps("1.1", ""));
+        assert!(!keeps("1.1", "connection: Close\r\n"));
+        assert!(!keeps(
+            "1.1",
+            "connection: x, close\r\nconnection: keep-alive\r\n"
+        ));
+        assert!(!keeps("1.0", ""));
+        assert!(keeps("1.0", "connection: Keep-Alive\r\n"));
+        assert!(!keeps(
+            "1.0",
+            "connection: keep-alive\r\nconnection: close\r\n"
+        ));
+    }
+
+    #[test]
+    fn a_field_that_goes_on_in_the_next_line_is_none() {
+        assert!(head_of("HTTP/1.1 200 OK\r\na: b\r\n c\r\n\r\n").is_err());
+        assert!(head_of("HTTP/1.1 200 OK\r\na : b\r\n\r\n").is_err());
+        assert!(head_of("HTTP/1.1 099 OK\r\n\r\n").is_err());
+    }
+}
