@@ -13,12 +13,12 @@ use hyper_util::rt::TokioIo;
 use tokio::{runtime::Handle, task::AbortHandle};
 
 use crate::origin::{
-    attempt::Interim,
     dial::Io,
     error::Cause,
     heads::{Awaited, Strict},
     http2::Stream,
     incoming::Incoming,
+    interim::Interim,
     patience::Patience,
     plain::Plain,
     sent::Sent,

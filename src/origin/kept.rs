@@ -60,6 +60,9 @@ pub(super) struct Gone {
 impl Gone {
     /// Lets them end with a proper goodbye. Wakes tasks, and needs no lock.
     pub(super) fn retire(self) {
+        if self.plain.is_empty() && self.own.is_empty() {
+            return;
+        }
         self.plain.into_iter().for_each(Plain::retire);
         self.own.into_iter().for_each(Own::retire);
     }
@@ -122,8 +125,9 @@ impl Kept {
         None
     }
 
-    /// Keeps an HTTP/1.1 connection that is idle since `now`; what there is no room for.
-    pub(super) fn keep(&mut self, lent: Lent, now: Instant) -> Gone {
+    /// Keeps an HTTP/1.1 connection that is idle since `now`; what there is no room for, when
+    /// there is room for `max`.
+    pub(super) fn keep(&mut self, lent: Lent, now: Instant, max: usize) -> Gone {
         match lent {
             Lent::Plain(mut connection) => {
                 // It is not waited for here: it is looked at when the sweep begins.
@@ -145,11 +149,11 @@ impl Kept {
             // It is shared, and was kept when it was opened.
             Lent::Driven(Driven::Stream(_)) => {}
         }
-        self.above(IDLE_MAX)
+        self.above(max)
     }
 
     /// The oldest, as many as there are above `max`.
-    pub(super) fn above(&mut self, max: usize) -> Gone {
+    fn above(&mut self, max: usize) -> Gone {
         let mut gone = Gone::default();
         while self.plain.len() + self.own.len() > max {
             let (plain, own) = (self.plain.first(), self.own.first());

@@ -35,6 +35,7 @@ mod head;
 mod heads;
 mod http2;
 mod incoming;
+mod interim;
 mod kept;
 mod patience;
 mod plain;
@@ -45,11 +46,11 @@ mod sent;
 mod tls;
 
 pub use self::{
-    attempt::INTERIM_MAX,
     connection::{FIELDS_MAX, HEAD_BYTES_MAX},
     dial::{Dial, DialError, Dialling, Io, Network},
     error::FetchError,
     http2::STREAMS_MAX,
+    interim::INTERIM_MAX,
     kept::IDLE_MAX,
     pool::EXCHANGES_MAX,
     received::Received,

@@ -27,7 +27,7 @@ use crate::{
         dial::{Dial, DialError, Io},
         error::{Cause, Failed},
         http2::Shared,
-        kept::Kept,
+        kept::{IDLE_MAX, Kept},
         patience::Patience,
         plain::Plain,
         tls::{Agreed, Offer, Tls, bare},
@@ -103,11 +103,13 @@ impl Pool {
         self.clock
     }
 
+    /// Leave for one exchange, if it need not be waited for.
+    pub(super) fn free_permit(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.exchanges).try_acquire_owned().ok()
+    }
+
     /// Leave for one exchange; a failure of ours when there is none until `deadline`.
     pub(super) async fn permit(&self, deadline: Instant) -> Result<OwnedSemaphorePermit, Failed> {
-        if let Ok(permit) = Arc::clone(&self.exchanges).try_acquire_owned() {
-            return Ok(permit);
-        }
         let busy = || Failed::timed_out(Blame::Us, Phase::Connect, self.origin.connect_timeout);
         let permit = Arc::clone(&self.exchanges).acquire_owned();
         timeout_at(deadline, permit)
@@ -116,17 +118,18 @@ impl Pool {
             .map_err(|_| busy())
     }
 
-    /// A connection for one exchange, until `deadline`; and how long opening it took, if
-    /// it is new. Dropping the future gives up.
+    /// A connection for one exchange, from `now` until `deadline`; and how long opening it took,
+    /// if it is new. Dropping the future gives up.
     pub(super) async fn lend(
         self: &Arc<Self>,
         choice: Choice,
         leg: Leg,
+        now: Instant,
         deadline: Instant,
     ) -> Result<(Lent, Option<Duration>), Failed> {
         // Boxed: what is rare is large.
         if choice == Choice::Any
-            && let Some(lent) = self.lend_kept(leg)
+            && let Some(lent) = self.lend_kept(leg, now)
         {
             return match (lent, leg) {
                 (Lent::Plain(plain), Leg::Library) => Box::pin(self.handed_over(plain))
@@ -159,7 +162,7 @@ impl Pool {
                 let turn = timeout_at(deadline, self.turn.lock()).await;
                 let turn = turn.map_err(|_| self.overdue(Phase::Connect))?;
                 if choice == Choice::Any
-                    && let Some(lent) = self.lend_kept(leg)
+                    && let Some(lent) = self.lend_kept(leg, self.clock.instant())
                 {
                     return match (lent, leg) {
                         (Lent::Plain(plain), Leg::Library) => {
@@ -179,23 +182,28 @@ impl Pool {
         Ok((lent, Some(self.clock.instant() - started)))
     }
 
-    /// Takes `lent` back after an exchange that ended well, then its permit. A connection
+    /// Takes `lent` back after an exchange that ended well `now`, then its permit. A connection
     /// that is not ready again soon is closed.
-    pub(super) fn give_back(self: &Arc<Self>, lent: Lent, permit: OwnedSemaphorePermit) {
+    pub(super) fn give_back(
+        self: &Arc<Self>,
+        lent: Lent,
+        permit: OwnedSemaphorePermit,
+        now: Instant,
+    ) {
         let mut own = match lent {
-            Lent::Plain(plain) => return self.keep(Lent::Plain(plain.into_kept())),
+            Lent::Plain(plain) => return self.keep(Lent::Plain(plain.into_kept()), now),
             Lent::Driven(Driven::Own(own)) if own.private => return own.retire(),
             Lent::Driven(Driven::Own(own)) => own.into_kept(),
             // The connection is shared already; this was only a place on it.
             Lent::Driven(Driven::Stream(_)) => return,
         };
         if own.is_ready() {
-            return self.keep(Lent::Driven(Driven::Own(own)));
+            return self.keep(Lent::Driven(Driven::Own(own)), now);
         }
         let pool = Arc::clone(self);
         self.runtime.spawn(async move {
             if let Ok(Ok(())) = timeout(READY_MAX, own.ready()).await {
-                pool.keep(Lent::Driven(Driven::Own(own)));
+                pool.keep(Lent::Driven(Driven::Own(own)), pool.clock.instant());
             }
             drop(permit);
         });
@@ -213,8 +221,7 @@ impl Pool {
         self.kept().speaks != Some(Agreed::Http1)
     }
 
-    fn lend_kept(&self, leg: Leg) -> Option<Lent> {
-        let now = self.clock.instant();
+    fn lend_kept(&self, leg: Leg, now: Instant) -> Option<Lent> {
         let mut kept = self.kept();
         kept.shared.retain(|shared| !shared.is_closed());
         if let Some(stream) = kept
@@ -296,17 +303,15 @@ impl Pool {
 
 impl Pool {
     /// Keeps `lent` for the next exchange, instead of the oldest where there is no room.
-    fn keep(self: &Arc<Self>, lent: Lent) {
-        let now = self.clock.instant();
+    fn keep(self: &Arc<Self>, lent: Lent, now: Instant) {
         let gone = {
             let mut kept = self.kept();
-            let mut gone = kept.keep(lent, now);
             if kept.closed || self.origin.keepalive.is_zero() {
-                gone = kept.above(0);
+                kept.keep(lent, now, 0)
             } else {
                 self.sweep_later(&mut kept);
+                kept.keep(lent, now, IDLE_MAX)
             }
-            gone
         };
         gone.retire();
     }

@@ -127,7 +127,8 @@ impl Received {
         if let Some(Held { lent, pool, permit }) = self.held.take()
             && let Some(lent) = lent.or_else(|| incoming.and_then(Incoming::into_lent))
         {
-            pool.give_back(lent, permit);
+            let now = pool.clock().instant();
+            pool.give_back(lent, permit, now);
         }
     }
 

@@ -39,6 +39,8 @@ pub(in crate::origin) struct Coming {
     /// Where the next piece goes; empty, and made when it is needed.
     space: BytesMut,
     piece: usize,
+    /// Why it has no proper end, before that is said.
+    broken: Option<Cause>,
 }
 
 /// What is yet to come.
@@ -112,10 +114,27 @@ impl Coming {
             read,
             space: BytesMut::new(),
             piece: PIECE_BYTES,
+            broken: None,
         }
     }
 
+    /// The next frame. What came before an error goes on its way first: whoever writes to a
+    /// viewer drops what it has not written when it hears of one.
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame<Bytes>>, Cause>> {
+        if let Some(cause) = self.broken.take() {
+            return Poll::Ready(Err(cause));
+        }
+        match self.poll_next(cx) {
+            Poll::Ready(Err(cause)) => {
+                self.broken = Some(cause);
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            polled => polled,
+        }
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame<Bytes>>, Cause>> {
         loop {
             if let Some(frame) = self.next()? {
                 return Poll::Ready(Ok(Some(frame)));

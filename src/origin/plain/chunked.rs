@@ -154,13 +154,8 @@ impl Chunks {
                 return Err(Cause::Seen("the trailers are too large"));
             }
             self.trailers.extend_from_slice(&bytes.split_to(taken));
-            if feed.is_none() {
+            if !self.ends_line()? {
                 break;
-            }
-            if !self.trailers.ends_with(b"\r\n") {
-                return Err(Cause::Seen(
-                    "a line of the trailers ends in a line feed alone",
-                ));
             }
             if self.trailers == b"\r\n" {
                 self.at = At::End;
@@ -172,6 +167,26 @@ impl Chunks {
             }
         }
         Ok(None)
+    }
+}
+
+impl Chunks {
+    /// Whether the last line of the trailer section has ended, in a carriage return and a line
+    /// feed; neither is anywhere else.
+    fn ends_line(&self) -> Result<bool, Cause> {
+        let end = self.trailers.len();
+        let before = &self.trailers[..end - 1];
+        let line = memchr::memrchr(b'\n', before).map_or(0, |feed| feed + 1);
+        let last = &self.trailers[line..];
+        match (memchr::memchr(b'\r', last), last.ends_with(b"\n")) {
+            (None, false) => Ok(false),
+            (Some(at), false) if at + 1 == last.len() => Ok(false),
+            (Some(at), true) if at + 2 == last.len() => Ok(true),
+            (None, true) => Err(Cause::Seen(
+                "a line of the trailers ends in a line feed alone",
+            )),
+            (Some(_), _) => Err(Cause::Seen("a carriage return alone is in the trailers")),
+        }
     }
 }
 
@@ -311,6 +326,8 @@ mod tests {
         refuses("1\r\nx\rx");
         refuses("0\r\n\n");
         refuses("0\r\na: b\n\r\n");
+        refuses("0\r\na: b\r\r\n");
+        refuses("0\r\na: b\rc");
         refuses("0\r\na: b\r\n c\r\n\r\n");
         refuses("0\r\na b\r\n\r\n");
         refuses("00000000000000000\r\n");

@@ -18,16 +18,17 @@ use tokio::{
 
 use crate::{
     origin::{
-        attempt::Interim,
+        connection::HEAD_BYTES_MAX,
         dial::Io,
         error::{Cause, Failed},
         head::{framing, invalid, misframed},
+        interim::Interim,
         plain::{
             Plain,
             body::{Body, Coming, End},
             broke_off,
             chunked::Chunks,
-            head::{self, Head, Length, Lines},
+            head::{self, Head, Length},
             write,
         },
         received::Framing,
@@ -42,6 +43,10 @@ const FIRST_BYTES: usize = 16 << 10;
 
 /// How much is read of a head that did not come at once.
 const MORE_BYTES: usize = 4 << 10;
+
+/// How often a head that comes in pieces is looked at; each time a line more is there, and a
+/// valid one has two lines more than it may have fields (`FIELDS_MAX`).
+const LOOKS_MAX: u8 = 200;
 
 /// A response, and what became of its connection.
 pub(in crate::origin) struct Answer {
@@ -132,7 +137,8 @@ struct Exchange<'a> {
     text: Vec<u8>,
     written: usize,
     flushed: bool,
-    lines: Lines,
+    /// How often the present head was looked at.
+    looks: u8,
     /// What came of a head that is not whole.
     partial: BytesMut,
     /// Made when the first interim response comes.
@@ -146,7 +152,7 @@ impl<'a> Exchange<'a> {
             text: write::head(request),
             written: 0,
             flushed: false,
-            lines: Lines::default(),
+            looks: 0,
             partial: BytesMut::new(),
             interim: None,
         }
@@ -214,65 +220,49 @@ impl<'a> Exchange<'a> {
         cx: &mut Context<'_>,
     ) -> Poll<Result<(Head, Bytes), Cause>> {
         loop {
-            let came = if self.partial.is_empty() {
-                ready!(self.poll_first(stream, cx))?
+            let bytes = if self.partial.is_empty() {
+                Some(ready!(poll_first(stream, cx))?)
             } else {
                 ready!(self.poll_more(stream, cx))?
             };
-            if let Some((bytes, end)) = came
-                && let Some(head) = self.last_of(bytes, end)?
+            if let Some(bytes) = bytes
+                && let Some(head) = self.last_of(bytes)?
             {
                 return Poll::Ready(Ok(head));
             }
         }
     }
 
-    /// Reads the beginning of a head; where that ends, if it came at once.
-    fn poll_first(
-        &mut self,
-        stream: &mut dyn Io,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Option<(Bytes, usize)>, Cause>> {
-        let mut space = [const { MaybeUninit::<u8>::uninit() }; FIRST_BYTES];
-        let mut buf = ReadBuf::uninit(&mut space);
-        ready!(Pin::new(stream).poll_read(cx, &mut buf))?;
-        let bytes = buf.filled();
-        if bytes.is_empty() {
-            return Poll::Ready(Err(broke_off("the connection closed before a response")));
-        }
-        if let Some(end) = self.lines.end(bytes)? {
-            return Poll::Ready(Ok(Some((Bytes::copy_from_slice(bytes), end))));
-        }
-        self.partial.extend_from_slice(bytes);
-        Poll::Ready(Ok(None))
-    }
-
-    /// Reads more of a head; where that ends, once it does.
+    /// Reads more of a head; all of it that is there, when it is worth a look.
     fn poll_more(
         &mut self,
         stream: &mut dyn Io,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<Option<(Bytes, usize)>, Cause>> {
-        if self.partial.capacity() == self.partial.len() {
+    ) -> Poll<Result<Option<Bytes>, Cause>> {
+        let before = self.partial.len();
+        if self.partial.capacity() == before {
             self.partial.reserve(MORE_BYTES);
         }
         let read = pin!(stream.read_buf(&mut self.partial));
         if ready!(read.poll(cx))? == 0 {
             return Poll::Ready(Err(broke_off("the connection closed within the head")));
         }
-        let end = self.lines.end(&self.partial)?;
-        Poll::Ready(Ok(end.map(|end| (self.partial.split().freeze(), end))))
+        let ended_line = memchr::memchr(b'\n', &self.partial[before..]).is_some();
+        let look = ended_line || self.partial.len() >= HEAD_BYTES_MAX;
+        Poll::Ready(Ok(look.then(|| self.partial.split().freeze())))
     }
 
-    /// The final head, if it is there, of `bytes` whose first head ends at `end`; and what
-    /// came behind it.
-    fn last_of(
-        &mut self,
-        mut bytes: Bytes,
-        mut end: usize,
-    ) -> Result<Option<(Head, Bytes)>, Cause> {
-        loop {
-            let head = head::read(&bytes, end)?;
+    /// The final head, if it is there, of `bytes` that begin with a head; and what came behind
+    /// it.
+    fn last_of(&mut self, mut bytes: Bytes) -> Result<Option<(Head, Bytes)>, Cause> {
+        while !bytes.is_empty() {
+            self.looks += 1;
+            if self.looks > LOOKS_MAX {
+                return Err(Cause::Seen("the head has too many lines"));
+            }
+            let Some((head, end)) = head::read(&bytes)? else {
+                break;
+            };
             bytes.advance(end);
             let status = head.response.status();
             // "A 1xx response is terminated by the end of the header section" (RFC 9110 §15.2),
@@ -283,14 +273,20 @@ impl<'a> Exchange<'a> {
             self.interim
                 .get_or_insert_with(|| Interim::of(self.request))
                 .saw(status, head.response.headers())?;
-            self.lines = Lines::default();
-            match self.lines.end(&bytes)? {
-                Some(next) => end = next,
-                None => {
-                    self.partial.extend_from_slice(&bytes);
-                    return Ok(None);
-                }
-            }
+            self.looks = 0;
         }
+        self.partial = bytes.into();
+        Ok(None)
     }
+}
+
+/// Reads the beginning of a head, and what else comes with it.
+fn poll_first(stream: &mut dyn Io, cx: &mut Context<'_>) -> Poll<Result<Bytes, Cause>> {
+    let mut space = [const { MaybeUninit::<u8>::uninit() }; FIRST_BYTES];
+    let mut buf = ReadBuf::uninit(&mut space);
+    ready!(Pin::new(stream).poll_read(cx, &mut buf))?;
+    if buf.filled().is_empty() {
+        return Poll::Ready(Err(broke_off("the connection closed before a response")));
+    }
+    Poll::Ready(Ok(Bytes::copy_from_slice(buf.filled())))
 }

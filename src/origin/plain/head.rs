@@ -1,7 +1,7 @@
 //! The head of a response, from its bytes.
 //!
-//! The grammar is httparse's, which hyper uses too. Before it looks, every line is known to
-//! end in a carriage return and a line feed (`heads` says why that matters).
+//! The grammar is httparse's, which hyper uses too. Beyond it, every line ends in a carriage
+//! return and a line feed (`heads` says why that matters).
 
 use std::mem::MaybeUninit;
 
@@ -10,7 +10,7 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version,
     header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING},
 };
-use httparse::{Header, ParserConfig};
+use httparse::{Header, ParserConfig, Status};
 
 use crate::origin::{
     connection::{FIELDS_MAX, HEAD_BYTES_MAX},
@@ -43,73 +43,40 @@ pub(super) enum Length {
     Unclear,
 }
 
-/// How far the lines of a head have been looked at.
-#[derive(Debug, Default)]
-pub(super) struct Lines {
-    looked: usize,
-    /// Where the present line begins.
-    line: usize,
-    /// There was one that is not empty.
-    begun: bool,
-    /// What of the head was there when its grammar was looked at last.
-    judged: usize,
-}
-
-impl Lines {
-    /// Looks at what was added to `bytes`: how long the head is, once it is whole.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot become one.
-    pub(super) fn end(&mut self, bytes: &[u8]) -> Result<Option<usize>, Cause> {
-        let from = self.looked;
-        self.looked = bytes.len();
-        for feed in memchr::memchr_iter(b'\n', &bytes[from..]) {
-            let feed = from + feed;
-            if feed == self.line || bytes[feed - 1] != b'\r' {
-                return Err(Cause::Seen("a line of the head ends in a line feed alone"));
-            }
-            if feed - self.line > 1 {
-                self.begun = true;
-            } else if self.begun {
-                return Ok(Some(feed + 1));
-            }
-            self.line = feed + 1;
-        }
-        if bytes.len() >= HEAD_BYTES_MAX {
-            return Err(TOO_LARGE);
-        }
-        // What is no head from its first line on need not be waited for to its end. Once per
-        // line, which are few, and not once per byte that dribbles in.
-        if self.judged == 0 || self.judged < self.line {
-            self.judged = bytes.len();
-            parsed(bytes, |_| ())?;
-        }
-        Ok(None)
-    }
-}
-
-const TOO_LARGE: Cause = Cause::Seen("the head is too large");
-
-/// The head that `bytes` are up to `end`; its values share them.
-pub(super) fn read(bytes: &Bytes, end: usize) -> Result<Head, Cause> {
-    if end > HEAD_BYTES_MAX {
-        return Err(TOO_LARGE);
-    }
-    parsed(&bytes[..end], |found| head(bytes, found))?
-}
-
-/// Hands what the grammar finds in `bytes` to `use_it`.
-fn parsed<T>(
-    bytes: &[u8],
-    use_it: impl FnOnce(&httparse::Response<'_, '_>) -> T,
-) -> Result<T, Cause> {
+/// The head that `bytes` begin with, and how long it is; its values share them. `None` while its
+/// end is not there.
+///
+/// # Errors
+///
+/// When it is none, or cannot become one.
+pub(super) fn read(bytes: &Bytes) -> Result<Option<(Head, usize)>, Cause> {
     let mut fields = [const { MaybeUninit::<Header<'_>>::uninit() }; FIELDS_MAX];
     let mut found = httparse::Response::new(&mut []);
-    ParserConfig::default()
+    let end = ParserConfig::default()
         .parse_response_with_uninit_headers(&mut found, bytes, &mut fields)
         .map_err(ungrammatical)?;
-    Ok(use_it(&found))
+    let (seen, room) = match end {
+        Status::Complete(end) => (&bytes[..end], HEAD_BYTES_MAX),
+        Status::Partial => (&bytes[..], HEAD_BYTES_MAX - 1),
+    };
+    if has_bare_feed(seen) {
+        return Err(Cause::Seen("a line of the head ends in a line feed alone"));
+    }
+    if seen.len() > room {
+        return Err(Cause::Seen("the head is too large"));
+    }
+    match end {
+        Status::Complete(end) => Ok(Some((head(bytes, &found)?, end))),
+        Status::Partial => Ok(None),
+    }
+}
+
+/// Whether a line of `seen` ends in a line feed alone. In what the grammar has let pass, a line
+/// feed follows each carriage return, so that none is alone if there are as many of both.
+fn has_bare_feed(seen: &[u8]) -> bool {
+    let returns = memchr::memchr_iter(b'\r', seen).count();
+    let feeds = memchr::memchr_iter(b'\n', seen).count();
+    returns != feeds + usize::from(seen.last() == Some(&b'\r'))
 }
 
 fn ungrammatical(error: httparse::Error) -> Cause {
@@ -199,23 +166,21 @@ fn number(digits: &[u8]) -> Option<u64> {
 mod tests {
     use super::*;
 
-    /// Where the head ends, however its bytes are cut; `None` where it is none.
+    fn read_text(text: &str) -> Result<Option<(Head, usize)>, Cause> {
+        read(&Bytes::copy_from_slice(text.as_bytes()))
+    }
+
+    /// Where the head ends, and not before; `None` where it is none.
     #[track_caller]
     fn ends(text: &str, expected: Option<&str>) {
-        for piece in 1..=text.len() {
-            let mut lines = Lines::default();
-            let mut end = None;
-            for there in (piece..text.len()).step_by(piece).chain([text.len()]) {
-                match lines.end(&text.as_bytes()[..there]) {
-                    Ok(Some(at)) => end = Some(at),
-                    Ok(None) => continue,
-                    Err(_) => {}
-                }
-                break;
+        let end = expected.map_or(text.len(), str::len);
+        for there in 0..end {
+            if let Ok(read) = read_text(&text[..there]) {
+                assert!(read.is_none(), "{text:?} ends at {there}");
             }
-            let seen = end.map(|end| &text[..end]);
-            assert_eq!(seen, expected, "{piece}: {text:?}");
         }
+        let whole = read_text(text).ok().flatten();
+        assert_eq!(whole.map(|(_, end)| &text[..end]), expected, "{text:?}");
     }
 
     #[test]
@@ -223,9 +188,11 @@ mod tests {
         let head = "HTTP/1.1 200 OK\r\na: b\r\n\r\n";
         ends(head, Some(head));
         ends(&format!("{head}body\nand\n\nmore"), Some(head));
+        ends(&format!("\r\n{head}"), Some(&format!("\r\n{head}")));
         ends("HTTP/1.1 200 OK\na: b\r\n\r\n", None);
         ends("HTTP/1.1 200 OK\r\na: b\nset-cookie: c\r\n\r\n", None);
         ends("HTTP/1.1 200 OK\r\na: b\r\n\n", None);
+        ends("HTTP/1.1 200 OK\r\na: b\n\n", None);
         ends("\nHTTP/1.1 200 OK\r\n\r\n", None);
         ends("\r\nHTTP/1.1 200 OK\r\n", None);
     }
@@ -237,15 +204,16 @@ mod tests {
             "HTTP/2",
             "HTTP/1.1 2x",
             "HTTP/1.1 200 OK\r\na b: c\r\n",
+            "HTTP/1.1 200 OK\r\na: b\n",
+            "HTTP/1.1 200 OK\n",
         ] {
-            let refused = Lines::default().end(text.as_bytes());
-            assert!(refused.is_err(), "{text}");
+            assert!(read_text(text).is_err(), "{text}");
         }
-        assert!(Lines::default().end(b"HTTP/1.1 200 O").unwrap().is_none());
+        assert!(read_text("HTTP/1.1 200 O").unwrap().is_none());
     }
 
     fn head_of(text: &str) -> Result<Head, Cause> {
-        read(&Bytes::copy_from_slice(text.as_bytes()), text.len())
+        read_text(text).map(|read| read.unwrap().0)
     }
 
     #[track_caller]

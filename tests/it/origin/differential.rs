@@ -126,6 +126,11 @@ fn check(answer: &Answer) -> Result<(), TestCaseError> {
         prop_assert!(!plain.kept);
         return Ok(());
     }
+    // hyper looks at a head that did not come at once when all of it is there.
+    let invalid = Err((Blame::Origin, Phase::Head, false, Retry::No));
+    if plain.head == invalid && library.head.is_err() {
+        return Ok(());
+    }
     let same = Seen {
         kept: library.kept,
         ..plain.clone()
