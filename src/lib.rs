@@ -43,7 +43,8 @@
 //!
 //! A plain hit over HTTP/1.1 goes from ask to deliver in one step, `serve::at_hand`, where its
 //! bytes are read (`listen/express.rs`): the same functions, without the HTTP library above.
-//! Whatever is not as plain goes the way of the table.
+//! Whatever is not as plain goes the way of the table. What is fetched without a body of its own
+//! from an HTTP/1.1 origin needs no library either (`origin/plain`).
 //!
 //! # Invariants
 //!

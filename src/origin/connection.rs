@@ -51,6 +51,25 @@ pub(super) enum Lent {
     Driven(Driven),
 }
 
+impl Lent {
+    /// What to wait with for a response, or for more of one; given back, it costs the next
+    /// exchange less.
+    pub(super) fn patience(&mut self) -> Patience {
+        match self {
+            Self::Plain(plain) => plain.patience(),
+            Self::Driven(driven) => driven.patience(),
+        }
+    }
+
+    /// Takes back what was waited with.
+    pub(super) fn keep_patience(&mut self, patience: Patience) {
+        match self {
+            Self::Plain(plain) => plain.keep_patience(patience),
+            Self::Driven(driven) => driven.keep_patience(patience),
+        }
+    }
+}
+
 /// A connection that has a task, or a part of one.
 pub(super) enum Driven {
     /// An HTTP/1.1 connection.

@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use crate::origin::{connection::Lent, error::Cause, http2, plain};
+use crate::origin::{connection::Lent, error::Cause, http2, patience::Patience, plain};
 
 /// A response's body, read from its connection. Dropping it says that no more is wanted.
 pub(super) enum Incoming {
@@ -21,6 +21,14 @@ pub(super) enum Incoming {
 }
 
 impl Incoming {
+    /// What to wait for it with, where it has the connection.
+    pub(super) fn patience(&mut self) -> Patience {
+        match self {
+            Self::Plain(body) => body.patience(),
+            Self::Http1(_) | Self::Http2(_) => Patience::default(),
+        }
+    }
+
     /// Its connection, where it has one and has left it fit for another exchange.
     pub(super) fn into_lent(self) -> Option<Lent> {
         match self {

@@ -12,6 +12,7 @@ use tokio::io::AsyncReadExt;
 
 use crate::origin::{
     error::Cause,
+    patience::Patience,
     plain::{Plain, broke_off, chunked::Chunks},
 };
 
@@ -88,6 +89,14 @@ impl Body {
                 End::Reached => SizeHint::with_exact(0),
                 End::Chunked(_) | End::Close => SizeHint::default(),
             },
+        }
+    }
+
+    /// What its connection waits with.
+    pub(in crate::origin) fn patience(&mut self) -> Patience {
+        match self {
+            Self::Whole(_) => Patience::default(),
+            Self::Coming(coming) => coming.connection.patience(),
         }
     }
 

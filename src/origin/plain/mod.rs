@@ -54,6 +54,16 @@ impl Plain {
         Self { kept: true, ..self }
     }
 
+    /// What to wait with; given back, it costs the next exchange less.
+    pub(super) fn patience(&mut self) -> Patience {
+        std::mem::take(&mut self.patience)
+    }
+
+    /// Takes back what was waited with.
+    pub(super) fn keep_patience(&mut self, patience: Patience) {
+        self.patience = patience;
+    }
+
     /// The stream below, between two exchanges.
     pub(super) fn into_stream(self) -> Box<dyn Io> {
         self.stream
