@@ -28,7 +28,7 @@ use crate::{
             body::{Body, Coming, End},
             broke_off,
             chunked::Chunks,
-            head::{self, Head, Length},
+            head::{self, Head, Length, Names},
             write,
         },
         received::Framing,
@@ -73,7 +73,7 @@ impl Plain {
     ) -> Result<Answer, Failed> {
         let mut exchange = Exchange::new(request);
         let (head, rest) = poll_fn(|cx| {
-            if let Poll::Ready(answered) = exchange.poll_answered(&mut *self.stream, cx) {
+            if let Poll::Ready(answered) = exchange.poll_answered(&mut self, cx) {
                 return Poll::Ready(answered.map_err(|cause| exchange.failed(cause, self.kept)));
             }
             ready!(self.patience.poll_until(cx, started + allowed));
@@ -180,10 +180,10 @@ impl<'a> Exchange<'a> {
     /// behind it, too.
     fn poll_answered(
         &mut self,
-        stream: &mut dyn Io,
+        over: &mut Plain,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(Head, Bytes), Cause>> {
-        let refused = match self.poll_sent(stream, cx) {
+        let refused = match self.poll_sent(&mut *over.stream, cx) {
             Poll::Ready(sent) => sent.err(),
             Poll::Pending => None,
         };
@@ -193,7 +193,7 @@ impl<'a> Exchange<'a> {
             return refused.map_or(Poll::Pending, Poll::Ready);
         }
         // One that answers and closes before it has read everything is heard all the same.
-        match (self.poll_head(stream, cx), refused) {
+        match (self.poll_head(over, cx), refused) {
             (Poll::Pending | Poll::Ready(Err(_)), Some(error)) => Poll::Ready(Err(error.into())),
             (head, _) => head,
         }
@@ -216,17 +216,17 @@ impl<'a> Exchange<'a> {
 
     fn poll_head(
         &mut self,
-        stream: &mut dyn Io,
+        over: &mut Plain,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(Head, Bytes), Cause>> {
         loop {
             let bytes = if self.partial.is_empty() {
-                Some(ready!(poll_first(stream, cx))?)
+                Some(ready!(poll_first(&mut *over.stream, cx))?)
             } else {
-                ready!(self.poll_more(stream, cx))?
+                ready!(self.poll_more(&mut *over.stream, cx))?
             };
             if let Some(bytes) = bytes
-                && let Some(head) = self.last_of(bytes)?
+                && let Some(head) = self.last_of(bytes, &mut over.names)?
             {
                 return Poll::Ready(Ok(head));
             }
@@ -254,13 +254,17 @@ impl<'a> Exchange<'a> {
 
     /// The final head, if it is there, of `bytes` that begin with a head; and what came behind
     /// it.
-    fn last_of(&mut self, mut bytes: Bytes) -> Result<Option<(Head, Bytes)>, Cause> {
+    fn last_of(
+        &mut self,
+        mut bytes: Bytes,
+        names: &mut Names,
+    ) -> Result<Option<(Head, Bytes)>, Cause> {
         while !bytes.is_empty() {
             self.looks += 1;
             if self.looks > LOOKS_MAX {
                 return Err(Cause::Seen("the head has too many lines"));
             }
-            let Some((head, end)) = head::read(&bytes)? else {
+            let Some((head, end)) = head::read(&bytes, names)? else {
                 break;
             };
             bytes.advance(end);

@@ -29,12 +29,14 @@ mod exchange;
 mod head;
 mod write;
 
+use self::head::Names;
 pub(super) use self::{body::Body, exchange::Answer};
 
 /// An HTTP/1.1 connection between exchanges, or in the hands of one. Dropping it closes it.
 pub(super) struct Plain {
     stream: Box<dyn Io>,
     patience: Patience,
+    names: Names,
     /// It has carried an exchange before, so that the origin may have closed it.
     kept: bool,
 }
@@ -45,6 +47,7 @@ impl Plain {
         Self {
             stream,
             patience: Patience::default(),
+            names: Names::default(),
             kept: false,
         }
     }
