@@ -7,7 +7,7 @@ use std::mem::MaybeUninit;
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version,
+    HeaderMap, HeaderValue, Response, StatusCode, Version,
     header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING},
 };
 use httparse::{Header, ParserConfig, Status};
@@ -15,6 +15,7 @@ use httparse::{Header, ParserConfig, Status};
 use crate::origin::{
     connection::{FIELDS_MAX, HEAD_BYTES_MAX},
     error::Cause,
+    plain::names::{Alike, Names},
 };
 
 /// The longest body there may be: 2^63 - 1 bytes. hyper's bound is a bit above it, and serves as
@@ -30,30 +31,6 @@ pub(super) struct Head {
     pub(super) length: Length,
     /// Whether it has a `Transfer-Encoding`.
     pub(super) coded: bool,
-}
-
-/// The names of the fields of a connection's last response. An origin says the same ones each
-/// time, in the same order: comparing costs a quarter of finding out, and no memory of its own
-/// for those that are not in the standards.
-#[derive(Debug, Default)]
-pub(in crate::origin) struct Names(Vec<HeaderName>);
-
-impl Names {
-    /// The name of the field at `place`, which is written `name`.
-    fn at(&mut self, place: usize, name: &[u8]) -> Result<HeaderName, Cause> {
-        match self.0.get(place) {
-            Some(last) if last.as_str().as_bytes().eq_ignore_ascii_case(name) => Ok(last.clone()),
-            _ => {
-                let name = HeaderName::from_bytes(name)
-                    .map_err(|_| ungrammatical(httparse::Error::HeaderName))?;
-                match self.0.get_mut(place) {
-                    Some(last) => *last = name.clone(),
-                    None => self.0.push(name.clone()),
-                }
-                Ok(name)
-            }
-        }
-    }
 }
 
 /// What its `Content-Length` fields come to.
@@ -134,8 +111,9 @@ fn head(
     let mut fields = HeaderMap::with_capacity(found.headers.len());
     let mut length = Length::Unsaid;
     let (mut coded, mut closes, mut stays) = (false, false, version == Version::HTTP_11);
-    for (place, field) in found.headers.iter().enumerate() {
-        let name = names.at(place, field.name.as_bytes())?;
+    let mut alike = Alike::default();
+    for field in found.headers.iter() {
+        let name = names.next(field.name.as_bytes(), &mut alike)?;
         if name == CONTENT_LENGTH {
             length = length.and(field.value);
         } else if name == TRANSFER_ENCODING {
@@ -227,29 +205,6 @@ mod tests {
         ends("HTTP/1.1 200 OK\r\na: b\n\n", None);
         ends("\nHTTP/1.1 200 OK\r\n\r\n", None);
         ends("\r\nHTTP/1.1 200 OK\r\n", None);
-    }
-
-    #[test]
-    fn names_are_those_of_this_response_and_not_of_the_last() {
-        let mut names = Names::default();
-        for fields in ["a", "A,b,etag", "b,a", "b,ETag,x-y", "", "x-y,x-y,b,etag"] {
-            let wanted: Vec<String> = fields
-                .split_terminator(',')
-                .map(str::to_lowercase)
-                .collect();
-            let lines: String = fields
-                .split_terminator(',')
-                .map(|name| format!("{name}: 1\r\n"))
-                .collect();
-            let text = Bytes::from(format!("HTTP/1.1 200 OK\r\n{lines}\r\n"));
-            let (head, _) = read(&text, &mut names).unwrap().unwrap();
-            let count = |name: &String| wanted.iter().filter(|one| *one == name).count();
-            for name in &wanted {
-                let seen = head.response.headers().get_all(name).iter().count();
-                assert_eq!(seen, count(name), "{fields}: {name}");
-            }
-            assert_eq!(head.response.headers().len(), wanted.len(), "{fields}");
-        }
     }
 
     #[test]

@@ -27,9 +27,10 @@ mod body;
 mod chunked;
 mod exchange;
 mod head;
+mod names;
 mod write;
 
-use self::head::Names;
+use self::names::Names;
 pub(super) use self::{body::Body, exchange::Answer};
 
 /// An HTTP/1.1 connection between exchanges, or in the hands of one. Dropping it closes it.
