@@ -105,11 +105,10 @@ impl Kept {
     fn lend_plain(&mut self, now: Instant, keepalive: Duration, gone: &mut Gone) -> Option<Lent> {
         let mut cx = Context::from_waker(Waker::noop());
         while let Some(mut idle) = self.plain.pop() {
-            if idle.is_aged(now, keepalive) {
-                gone.plain.push(idle.connection);
-            } else if idle.connection.is_silent(&mut cx) {
+            if !idle.is_aged(now, keepalive) && idle.connection.is_silent(&mut cx) {
                 return Some(Lent::Plain(idle.connection));
             }
+            gone.plain.push(idle.connection);
         }
         None
     }
@@ -128,9 +127,10 @@ impl Kept {
     /// Keeps an HTTP/1.1 connection that is idle since `now`; what there is no room for, when
     /// there is room for `max`.
     pub(super) fn keep(&mut self, lent: Lent, now: Instant, max: usize) -> Gone {
+        let mut gone = Gone::default();
         match lent {
             Lent::Plain(mut connection) => {
-                // It is not waited for here: it is looked at when the sweep begins.
+                // A sweep that has not begun looks at it when it does.
                 let silent = self
                     .watch
                     .as_ref()
@@ -140,6 +140,8 @@ impl Kept {
                         connection,
                         since: now,
                     });
+                } else {
+                    gone.plain.push(connection);
                 }
             }
             Lent::Driven(Driven::Own(connection)) => self.own.push(Idle {
@@ -149,12 +151,12 @@ impl Kept {
             // It is shared, and was kept when it was opened.
             Lent::Driven(Driven::Stream(_)) => {}
         }
-        self.above(max)
+        self.shrink(max, &mut gone);
+        gone
     }
 
-    /// The oldest, as many as there are above `max`.
-    fn above(&mut self, max: usize) -> Gone {
-        let mut gone = Gone::default();
+    /// Takes out the oldest, as many as there are above `max`.
+    fn shrink(&mut self, max: usize, gone: &mut Gone) {
         while self.plain.len() + self.own.len() > max {
             let (plain, own) = (self.plain.first(), self.own.first());
             let plain_first = match (plain, own) {
@@ -167,13 +169,13 @@ impl Kept {
                 gone.own.push(self.own.remove(0).connection);
             }
         }
-        gone
     }
 
     /// Keeps nothing, and nothing more.
     pub(super) fn close(&mut self) -> (Gone, Vec<Arc<Shared>>) {
         self.closed = true;
-        let gone = self.above(0);
+        let mut gone = Gone::default();
+        self.shrink(0, &mut gone);
         (gone, std::mem::take(&mut self.shared))
     }
 
@@ -193,7 +195,11 @@ impl Kept {
             .partition_point(|idle| idle.is_aged(now, keepalive));
         gone.plain
             .extend(self.plain.drain(..aged).map(|idle| idle.connection));
-        self.plain.retain_mut(|idle| idle.connection.is_silent(cx));
+        // What it said at its end, over TLS above all, is answered.
+        let ended = self
+            .plain
+            .extract_if(.., |idle| !idle.connection.is_silent(cx));
+        gone.plain.extend(ended.map(|idle| idle.connection));
         let aged = self
             .own
             .partition_point(|idle| idle.is_aged(now, keepalive));

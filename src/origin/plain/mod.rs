@@ -13,13 +13,17 @@
 //! connection is read all the same, for its end, and lives as long as it has nothing to say.
 
 use std::{
+    future::{Future, poll_fn},
     io,
     mem::MaybeUninit,
-    pin::Pin,
+    pin::{Pin, pin},
     task::{Context, Poll, Waker},
 };
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    task::unconstrained,
+};
 
 use crate::origin::{dial::Io, error::Cause, patience::Patience};
 
@@ -82,8 +86,12 @@ impl Plain {
     /// (RFC 9112 §9.2).
     pub(super) fn is_silent(&mut self, cx: &mut Context<'_>) -> bool {
         let mut space = [MaybeUninit::uninit()];
-        let read = Pin::new(&mut self.stream).poll_read(cx, &mut ReadBuf::uninit(&mut space));
-        read.is_pending()
+        let mut buf = ReadBuf::uninit(&mut space);
+        // Whatever the task has done before: a stream that is not looked at is not silent.
+        let look = unconstrained(poll_fn(|cx| {
+            Pin::new(&mut self.stream).poll_read(cx, &mut buf)
+        }));
+        pin!(look).poll(cx).is_pending()
     }
 
     /// Closes it with a goodbye, as far as that can be said without waiting.
