@@ -44,7 +44,8 @@
 //! A plain request, a GET over HTTP/1.1 without content, is answered where its bytes are read
 //! (`listen/express.rs`), without the HTTP library above: a hit goes from ask to deliver in one
 //! step, `serve::at_hand`, by the same functions; whatever is not at hand goes the way of the
-//! table from there.
+//! table from there. What is fetched from an HTTP/1.1 origin without content of its own needs
+//! no library either (`origin/plain`).
 //!
 //! # Invariants
 //!

@@ -10,27 +10,23 @@
 use std::{
     future::{Future, poll_fn},
     pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
-use http::{HeaderMap, Method, Request, Response, StatusCode};
-use tokio::{
-    sync::{Notify, OwnedSemaphorePermit},
-    time::Instant,
-};
+use http::{Method, Request, Response, StatusCode};
+use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
 use crate::{
     origin::{
-        FetchError, Fetched, OnInterim, Timings,
-        connection::{FIELDS_MAX, Lent, Unanswered},
+        FetchError, Fetched, Timings,
+        connection::{Driven, Leg, Lent, Unanswered},
         error::{Cause, Failed},
         head::{framing_http1, framing_http2, invalid, misframed},
         incoming::Incoming,
+        interim::{Interim, TOO_MANY},
         patience::Patience,
+        plain::{Answer, Plain},
         pool::{Choice, Pool},
         received::{Held, Received},
         request::{asks_upgrade, for_http1, for_http2},
@@ -39,10 +35,6 @@ use crate::{
     policy::failover::{self, Blame, Next, Phase, Plan, Retry},
     site::Origin,
 };
-
-/// How many interim responses may precede the final one; more are an invalid response.
-/// `103 Early Hints` usually comes once.
-pub const INTERIM_MAX: usize = 32;
 
 type Answered = Result<Response<Incoming>, Unanswered>;
 
@@ -53,6 +45,7 @@ struct Exchange<'a> {
     plan: Plan,
     upgrade: bool,
     choice: Choice,
+    leg: Leg,
     /// Taken by the first attempt and kept for the others: a place in the queue is not
     /// lost to a refused connection.
     permit: Option<OwnedSemaphorePermit>,
@@ -97,12 +90,18 @@ pub(super) async fn run(
     } else {
         Choice::Any
     };
+    let leg = if origin.express && !upgrade && plan.replayable {
+        Leg::Plain
+    } else {
+        Leg::Library
+    };
     let mut exchange = Exchange {
         pool: &pool,
         origin,
         plan,
         upgrade,
         choice,
+        leg,
         permit: None,
     };
     let mut attempts_made = 0;
@@ -129,24 +128,76 @@ pub(super) async fn run(
 }
 
 impl Exchange<'_> {
-    async fn attempt(&mut self, mut request: Box<Request<Sent>>) -> Result<Fetched, Box<Broken>> {
-        let clock = self.pool.clock();
-        let (mut lent, connect) = match self.connected().await {
-            Ok(connected) => connected,
-            Err(failed) => {
-                return Err(Box::new(Broken {
-                    failed,
-                    left: Left::Whole(request),
-                }));
+    async fn attempt(&mut self, request: Box<Request<Sent>>) -> Result<Fetched, Box<Broken>> {
+        match self.connected().await {
+            Ok((Lent::Plain(plain), opened)) => self.plain(plain, request, opened).await,
+            // Boxed: every other attempt would have room for it.
+            Ok((Lent::Driven(driven), opened)) => {
+                Box::pin(self.driven(driven, request, opened)).await
             }
+            Err(failed) => Err(Box::new(Broken {
+                failed,
+                left: Left::Whole(request),
+            })),
+        }
+    }
+
+    /// Over an HTTP/1.1 connection, in this task.
+    async fn plain(
+        &mut self,
+        plain: Plain,
+        request: Box<Request<Sent>>,
+        opened: Opened,
+    ) -> Result<Fetched, Box<Broken>> {
+        let allowed = self.origin.response_timeout;
+        match plain.exchange(&request, (opened.at, allowed)).await {
+            Ok(answer) => Ok(self.answered(answer, &opened)),
+            Err(failed) => {
+                let left = Left::Whole(request);
+                Err(Box::new(Broken { failed, left }))
+            }
+        }
+    }
+
+    /// A response over a connection that is free already, or that the body has.
+    fn answered(&mut self, answer: Answer, opened: &Opened) -> Fetched {
+        let now = self.pool.clock().instant();
+        let held = match (answer.free, self.permit.take()) {
+            (Some(plain), Some(permit)) => {
+                self.pool.give_back(Lent::Plain(plain), permit, now);
+                None
+            }
+            (None, Some(permit)) => Some(Held {
+                lent: None,
+                pool: Arc::clone(self.pool),
+                permit,
+            }),
+            (_, None) => None,
         };
+        let (head, body) = answer.response.into_parts();
+        let body = Incoming::Plain(body);
+        Fetched {
+            head,
+            body: Received::new(body, answer.framing, self.origin, held, None),
+            upgraded: None,
+            timings: opened.timings(now),
+        }
+    }
+
+    /// Over a connection that a task of its own drives.
+    async fn driven(
+        &mut self,
+        mut lent: Driven,
+        mut request: Box<Request<Sent>>,
+        opened: Opened,
+    ) -> Result<Fetched, Box<Broken>> {
+        let clock = self.pool.clock();
         shape(&mut request, &lent, self.origin).map_err(Broken::beyond_repeat)?;
         let again = lent.kept() && self.plan.replayable;
         let upload = request.body_mut().watched(clock);
         let interim = Interim::watched(&mut request, &lent);
         let method = request.method().clone();
 
-        let started = clock.instant();
         let allowed = self.origin.response_timeout;
         let upload_ref = upload.as_deref();
         let mut patience = lent.patience();
@@ -155,14 +206,11 @@ impl Exchange<'_> {
             upload_ref,
             &interim,
             &mut patience,
-            (started, allowed),
+            (opened.at, allowed),
         )
         .await;
         lent.keep_patience(patience);
-        let timings = Timings {
-            connect,
-            first_byte: clock.instant() - started,
-        };
+        let timings = opened.timings(clock.instant());
         let response = match answered.map_err(Broken::beyond_repeat)? {
             Ok(response) => response,
             Err(error) => return Err(unanswered(error, lent.kept(), again, upload_ref)),
@@ -172,25 +220,36 @@ impl Exchange<'_> {
     }
 
     /// A permit and a connection, under one deadline.
-    async fn connected(&mut self) -> Result<(Lent, Option<Duration>), Failed> {
-        let deadline = self.pool.clock().instant() + self.origin.connect_timeout;
+    async fn connected(&mut self) -> Result<(Lent, Opened), Failed> {
+        let clock = self.pool.clock();
+        let mut at = clock.instant();
+        let deadline = at + self.origin.connect_timeout;
+        if self.permit.is_none() {
+            self.permit = self.pool.free_permit();
+        }
         if self.permit.is_none() {
             self.permit = Some(self.pool.permit(deadline).await?);
+            at = clock.instant();
         }
-        self.pool.lend(self.choice, deadline).await
+        let lending = self.pool.lend(self.choice, self.leg, at, deadline);
+        let (lent, took) = lending.await?;
+        if took.is_some() {
+            at = clock.instant();
+        }
+        Ok((lent, Opened { took, at }))
     }
 
     fn fetched(
         &mut self,
         mut response: Response<Incoming>,
         method: &Method,
-        lent: Lent,
+        lent: Driven,
         upload: Option<Arc<Upload>>,
         timings: Timings,
     ) -> Result<Fetched, Failed> {
         let framing = match &lent {
-            Lent::Own(_) => framing_http1(&response, method)?,
-            Lent::Stream(_) => framing_http2(&response, method)?,
+            Driven::Own(_) => framing_http1(&response, method)?,
+            Driven::Stream(_) => framing_http2(&response, method)?,
         };
         let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
         if switched && !self.upgrade {
@@ -198,13 +257,13 @@ impl Exchange<'_> {
         }
         let upgraded = switched.then(|| hyper::upgrade::on(&mut response));
         let held = match (lent, self.permit.take()) {
-            (Lent::Own(own), _) if switched => {
+            (Driven::Own(own), _) if switched => {
                 own.retire();
                 None
             }
             _ if misframed(&response) => None,
             (lent, Some(permit)) => Some(Held {
-                lent,
+                lent: Some(Lent::Driven(lent)),
                 pool: Arc::clone(self.pool),
                 permit,
             }),
@@ -221,6 +280,24 @@ impl Exchange<'_> {
     }
 }
 
+/// How an exchange came by its connection.
+struct Opened {
+    /// How long opening it took; `None` for a kept one.
+    took: Option<Duration>,
+    /// When it was at hand.
+    at: Instant,
+}
+
+impl Opened {
+    /// The timings of an exchange whose head has come `now`.
+    fn timings(&self, now: Instant) -> Timings {
+        Timings {
+            connect: self.took,
+            first_byte: now - self.at,
+        }
+    }
+}
+
 impl Broken {
     /// The request is gone, and it does not matter.
     fn beyond_repeat(failed: Failed) -> Box<Self> {
@@ -228,57 +305,6 @@ impl Broken {
             failed,
             left: Left::Nothing,
         })
-    }
-}
-
-/// Interim responses of one attempt: passed on, counted.
-#[derive(Default)]
-pub(super) struct Interim {
-    pass: Option<OnInterim>,
-    seen: AtomicUsize,
-    flooded: Notify,
-}
-
-const TOO_MANY: &str = "too many interim responses";
-
-impl Interim {
-    /// Watches those to `request`. Over HTTP/1.1 hyper shows them, as the request says; over
-    /// HTTP/2 whoever sends it does.
-    fn watched(request: &mut Request<Sent>, lent: &Lent) -> Arc<Self> {
-        let pass = request.extensions().get::<OnInterim>().cloned();
-        let interim = Arc::new(Self {
-            pass,
-            ..Self::default()
-        });
-        if matches!(lent, Lent::Own(_)) {
-            let shown = Arc::clone(&interim);
-            hyper::ext::on_informational(request, move |response| {
-                if shown.saw(response.status(), response.headers()).is_err() {
-                    shown.flooded.notify_one();
-                }
-            });
-        }
-        interim
-    }
-
-    /// Counts one and passes it on; an error when it is no such response, or one too many.
-    pub(super) fn saw(&self, status: StatusCode, headers: &HeaderMap) -> Result<(), Cause> {
-        if self.seen.fetch_add(1, Ordering::Relaxed) >= INTERIM_MAX {
-            return Err(Cause::Seen(TOO_MANY));
-        }
-        if headers.len() > FIELDS_MAX {
-            return Err(Cause::Seen("too many fields"));
-        }
-        // "HTTP/2 removes support for the 101 (Switching Protocols) informational status
-        // code" (RFC 9113 §8.6); over HTTP/1.1 it is a final one, and not seen here.
-        let ours = matches!(
-            status,
-            StatusCode::CONTINUE | StatusCode::SWITCHING_PROTOCOLS
-        );
-        if let (Some(OnInterim(pass)), false) = (&self.pass, ours) {
-            pass(status, headers);
-        }
-        Ok(())
     }
 }
 
@@ -297,7 +323,7 @@ async fn awaited(
         tokio::select! {
             biased;
             answered = &mut response => return Ok(answered),
-            () = interim.flooded.notified() => return Err(invalid(TOO_MANY)),
+            () = interim.flooded() => return Err(invalid(TOO_MANY)),
             () = poll_fn(|cx| patience.poll_until(cx, deadline)) => {}
         }
         let (state, last) = upload.map_or((State::Ended, started), Upload::state);
@@ -313,10 +339,10 @@ async fn awaited(
     }
 }
 
-fn shape(request: &mut Request<Sent>, lent: &Lent, origin: &Origin) -> Result<(), Failed> {
+fn shape(request: &mut Request<Sent>, lent: &Driven, origin: &Origin) -> Result<(), Failed> {
     match lent {
-        Lent::Own(_) => for_http1(request),
-        Lent::Stream(_) => for_http2(request, origin.protocol),
+        Driven::Own(_) => for_http1(request),
+        Driven::Stream(_) => for_http2(request, origin.protocol),
     }
 }
 

@@ -1,9 +1,9 @@
 //! One connection to an origin: an exchange has an HTTP/1.1 one to itself, or a stream of
 //! an HTTP/2 one.
 //!
-//! A task drives each connection. That of an HTTP/1.1 connection ends with the exchange
-//! that broke off, at once: what the origin still sends, or the viewer still uploads, is
-//! nobody's. For those of HTTP/2 see `http2`.
+//! An HTTP/1.1 connection is our own work (`plain`), or hyper's. A task drives each of hyper's,
+//! and ends with the exchange that broke off, at once: what the origin still sends, or the
+//! viewer still uploads, is nobody's. For those of HTTP/2 see `http2`.
 
 use std::future::Future;
 
@@ -13,13 +13,14 @@ use hyper_util::rt::TokioIo;
 use tokio::{runtime::Handle, task::AbortHandle};
 
 use crate::origin::{
-    attempt::Interim,
     dial::Io,
     error::Cause,
     heads::{Awaited, Strict},
     http2::Stream,
     incoming::Incoming,
+    interim::Interim,
     patience::Patience,
+    plain::Plain,
     sent::Sent,
 };
 
@@ -33,15 +34,51 @@ pub const HEAD_BYTES_MAX: usize = 64 << 10;
 /// where any other costs an allocation per response.
 pub const FIELDS_MAX: usize = 100;
 
+/// Who carries an exchange over HTTP/1.1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Leg {
+    /// We do, in its own task: it has no body, and asks for no upgrade.
+    Plain,
+    /// hyper does, in the connection's.
+    Library,
+}
+
 /// A connection, or a part of one, for one exchange.
 pub(super) enum Lent {
+    /// An HTTP/1.1 connection that its exchange drives.
+    Plain(Plain),
+    /// One that a task of its own drives.
+    Driven(Driven),
+}
+
+impl Lent {
+    /// What to wait with for a response, or for more of one; given back, it costs the next
+    /// exchange less.
+    pub(super) fn patience(&mut self) -> Patience {
+        match self {
+            Self::Plain(plain) => plain.patience(),
+            Self::Driven(driven) => driven.patience(),
+        }
+    }
+
+    /// Takes back what was waited with.
+    pub(super) fn keep_patience(&mut self, patience: Patience) {
+        match self {
+            Self::Plain(plain) => plain.keep_patience(patience),
+            Self::Driven(driven) => driven.keep_patience(patience),
+        }
+    }
+}
+
+/// A connection that has a task, or a part of one.
+pub(super) enum Driven {
     /// An HTTP/1.1 connection.
     Own(Own),
     /// A stream of an HTTP/2 connection.
     Stream(Stream),
 }
 
-impl Lent {
+impl Driven {
     /// Whether it has carried an exchange before, so that the origin may have closed it.
     pub(super) fn kept(&self) -> bool {
         match self {

@@ -45,8 +45,9 @@ impl Cause {
             // What the origin reset, and what the library found wrong with the origin; the
             // rest is the connection going away, or our own doing.
             Self::Http2(error) => error.is_library() || error.is_reset() && error.is_remote(),
+            Self::Io(error) => is_invalid(error),
             Self::Seen(_) => true,
-            Self::Waited(_) | Self::Dial(_) | Self::Io(_) => false,
+            Self::Waited(_) | Self::Dial(_) => false,
         }
     }
 
@@ -84,14 +85,18 @@ fn source_is_invalid(error: &hyper::Error) -> bool {
     let mut source = error.source();
     while let Some(error) = source {
         if let Some(error) = error.downcast_ref::<io::Error>() {
-            return matches!(
-                error.kind(),
-                io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput
-            );
+            return is_invalid(error);
         }
         source = error.source();
     }
     false
+}
+
+fn is_invalid(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput
+    )
 }
 
 /// A failure without its origin, as the parts below an attempt know it.

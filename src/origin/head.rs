@@ -22,6 +22,17 @@ pub(super) fn framing_http1<T>(response: &Response<T>, method: &Method) -> Resul
     let headers = response.headers();
     let coded = headers.contains_key(TRANSFER_ENCODING);
     let sized = headers.contains_key(CONTENT_LENGTH);
+    framing(response, method, coded, sized)
+}
+
+/// The same of a head that is known to have a `Transfer-Encoding` or not, `Content-Length`
+/// likewise.
+pub(super) fn framing<T>(
+    response: &Response<T>,
+    method: &Method,
+    coded: bool,
+    sized: bool,
+) -> Result<Framing, Failed> {
     if coded {
         // "Such a message might indicate an attempt to perform request smuggling […] and
         // ought to be handled as an error." (RFC 9112 §6.3)
@@ -29,7 +40,7 @@ pub(super) fn framing_http1<T>(response: &Response<T>, method: &Method) -> Resul
             return Err(invalid("both Transfer-Encoding and Content-Length"));
         }
         // We never ask for another coding, and nothing behind us could undo it.
-        if !only(headers, &TRANSFER_ENCODING, b"chunked") {
+        if !only(response.headers(), &TRANSFER_ENCODING, b"chunked") {
             return Err(invalid("a transfer coding other than chunked"));
         }
     }

@@ -1,4 +1,4 @@
-//! The connections of one origin: lent, given back, kept for a while.
+//! The connections of one origin: opened, lent, given back.
 //!
 //! The last one given back is lent first, so that those the load no longer needs grow old
 //! and are closed. Age is checked when one is lent; a task that exists only while something
@@ -9,22 +9,27 @@
 //! finds that connection, and nobody waits for a connection while holding one.
 
 use std::{
+    future::poll_fn,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
 use tokio::{
     runtime::Handle,
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, sleep_until, timeout, timeout_at},
+    time::{Instant, timeout, timeout_at},
 };
 
 use crate::{
     origin::{
-        connection::{Lent, Own},
+        connection::{Driven, Leg, Lent, Own},
         dial::{Dial, DialError, Io},
         error::{Cause, Failed},
         http2::Shared,
+        kept::{IDLE_MAX, Kept},
+        patience::Patience,
+        plain::Plain,
         tls::{Agreed, Offer, Tls, bare},
     },
     policy::failover::{Blame, Phase, Retry},
@@ -36,10 +41,6 @@ use crate::{
 /// `connect_timeout` at most. An API that answers in 100 ms has served 10,240 a second
 /// by then.
 pub const EXCHANGES_MAX: usize = 1_024;
-
-/// How many idle HTTP/1.1 connections to one origin are kept per worker; with about
-/// 40 KiB for each, TLS included, that is 5 MiB.
-pub const IDLE_MAX: usize = 128;
 
 /// How long a connection may take to be ready again after its response is complete.
 const READY_MAX: Duration = Duration::from_secs(1);
@@ -56,22 +57,6 @@ pub(super) struct Pool {
     /// for all who wait.
     turn: tokio::sync::Mutex<()>,
     kept: Mutex<Kept>,
-}
-
-struct Kept {
-    /// Oldest first.
-    idle: Vec<Idle>,
-    shared: Vec<Arc<Shared>>,
-    /// What the last connection spoke, unless that was never asked.
-    speaks: Option<Agreed>,
-    sweeping: bool,
-    /// The configuration no longer knows this origin.
-    closed: bool,
-}
-
-struct Idle {
-    own: Own,
-    since: Instant,
 }
 
 /// Which connection an exchange wants.
@@ -100,13 +85,7 @@ impl Pool {
             tls: OnceLock::new(),
             exchanges: Arc::new(Semaphore::new(EXCHANGES_MAX)),
             turn: tokio::sync::Mutex::default(),
-            kept: Mutex::new(Kept {
-                idle: Vec::new(),
-                shared: Vec::new(),
-                speaks,
-                sweeping: false,
-                closed: false,
-            }),
+            kept: Mutex::new(Kept::new(speaks)),
         }
     }
 
@@ -124,11 +103,13 @@ impl Pool {
         self.clock
     }
 
+    /// Leave for one exchange, if it need not be waited for.
+    pub(super) fn free_permit(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.exchanges).try_acquire_owned().ok()
+    }
+
     /// Leave for one exchange; a failure of ours when there is none until `deadline`.
     pub(super) async fn permit(&self, deadline: Instant) -> Result<OwnedSemaphorePermit, Failed> {
-        if let Ok(permit) = Arc::clone(&self.exchanges).try_acquire_owned() {
-            return Ok(permit);
-        }
         let busy = || Failed::timed_out(Blame::Us, Phase::Connect, self.origin.connect_timeout);
         let permit = Arc::clone(&self.exchanges).acquire_owned();
         timeout_at(deadline, permit)
@@ -137,66 +118,92 @@ impl Pool {
             .map_err(|_| busy())
     }
 
-    /// A connection for one exchange, until `deadline`; and how long opening it took, if
-    /// it is new. Dropping the future gives up.
+    /// A connection for one exchange, from `now` until `deadline`; and how long opening it took,
+    /// if it is new. Dropping the future gives up.
     pub(super) async fn lend(
         self: &Arc<Self>,
         choice: Choice,
+        leg: Leg,
+        now: Instant,
         deadline: Instant,
     ) -> Result<(Lent, Option<Duration>), Failed> {
+        // Boxed: what is rare is large.
         if choice == Choice::Any
-            && let Some(lent) = self.lend_kept()
+            && let Some(lent) = self.lend_kept(leg, now)
         {
-            return Ok((lent, None));
+            return match (lent, leg) {
+                (Lent::Plain(plain), Leg::Library) => Box::pin(self.handed_over(plain))
+                    .await
+                    .map(|own| (own, None)),
+                (lent, _) => Ok((lent, None)),
+            };
         }
-        // Boxed: it is rare, and large.
-        Box::pin(self.lend_new(choice, deadline)).await
+        Box::pin(self.lend_new(choice, leg, deadline)).await
+    }
+
+    /// A connection that we drove so far, in hyper's hands; nothing is said on it.
+    async fn handed_over(&self, plain: Plain) -> Result<Lent, Failed> {
+        let own = Own::open(plain.into_stream(), &self.runtime, false).await;
+        let own = own.map_err(unopened)?;
+        Ok(Lent::Driven(Driven::Own(own.into_kept())))
     }
 
     /// The same, where nothing kept was to be had, or asked for.
     async fn lend_new(
         self: &Arc<Self>,
         choice: Choice,
+        leg: Leg,
         deadline: Instant,
     ) -> Result<(Lent, Option<Duration>), Failed> {
         let started = self.clock.instant();
         let lent = match choice {
-            Choice::Upgrade => self.open(Offer::Http1, deadline).await?,
+            Choice::Upgrade => self.open(Offer::Http1, leg, deadline).await?,
             Choice::Any | Choice::New if self.may_share() => {
                 let turn = timeout_at(deadline, self.turn.lock()).await;
                 let turn = turn.map_err(|_| self.overdue(Phase::Connect))?;
                 if choice == Choice::Any
-                    && let Some(lent) = self.lend_kept()
+                    && let Some(lent) = self.lend_kept(leg, self.clock.instant())
                 {
-                    return Ok((lent, None));
+                    return match (lent, leg) {
+                        (Lent::Plain(plain), Leg::Library) => {
+                            Ok((self.handed_over(plain).await?, None))
+                        }
+                        (lent, _) => Ok((lent, None)),
+                    };
                 }
                 // Whoever had the turn before may have learnt that there is nothing to share.
                 let held = self.may_share().then_some(turn);
-                let lent = self.open(Offer::Any, deadline).await?;
+                let lent = self.open(Offer::Any, leg, deadline).await?;
                 drop(held);
                 lent
             }
-            Choice::Any | Choice::New => self.open(Offer::Any, deadline).await?,
+            Choice::Any | Choice::New => self.open(Offer::Any, leg, deadline).await?,
         };
         Ok((lent, Some(self.clock.instant() - started)))
     }
 
-    /// Takes `lent` back after an exchange that ended well, then its permit. A connection
+    /// Takes `lent` back after an exchange that ended well `now`, then its permit. A connection
     /// that is not ready again soon is closed.
-    pub(super) fn give_back(self: &Arc<Self>, lent: Lent, permit: OwnedSemaphorePermit) {
+    pub(super) fn give_back(
+        self: &Arc<Self>,
+        lent: Lent,
+        permit: OwnedSemaphorePermit,
+        now: Instant,
+    ) {
         let mut own = match lent {
-            Lent::Own(own) if own.private => return own.retire(),
-            Lent::Own(own) => own.into_kept(),
+            Lent::Plain(plain) => return self.keep(Lent::Plain(plain.into_kept()), now),
+            Lent::Driven(Driven::Own(own)) if own.private => return own.retire(),
+            Lent::Driven(Driven::Own(own)) => own.into_kept(),
             // The connection is shared already; this was only a place on it.
-            Lent::Stream(_) => return,
+            Lent::Driven(Driven::Stream(_)) => return,
         };
         if own.is_ready() {
-            return self.keep(own);
+            return self.keep(Lent::Driven(Driven::Own(own)), now);
         }
         let pool = Arc::clone(self);
         self.runtime.spawn(async move {
             if let Ok(Ok(())) = timeout(READY_MAX, own.ready()).await {
-                pool.keep(own);
+                pool.keep(Lent::Driven(Driven::Own(own)), pool.clock.instant());
             }
             drop(permit);
         });
@@ -204,15 +211,8 @@ impl Pool {
 
     /// Closes what is kept, and whatever is given back from now on.
     pub(super) fn close(&self) {
-        let (idle, shared) = {
-            let mut kept = self.kept();
-            kept.closed = true;
-            (
-                std::mem::take(&mut kept.idle),
-                std::mem::take(&mut kept.shared),
-            )
-        };
-        idle.into_iter().for_each(|idle| idle.own.retire());
+        let (gone, shared) = self.kept().close();
+        gone.retire();
         drop(shared);
     }
 
@@ -221,8 +221,7 @@ impl Pool {
         self.kept().speaks != Some(Agreed::Http1)
     }
 
-    fn lend_kept(&self) -> Option<Lent> {
-        let now = self.clock.instant();
+    fn lend_kept(&self, leg: Leg, now: Instant) -> Option<Lent> {
         let mut kept = self.kept();
         kept.shared.retain(|shared| !shared.is_closed());
         if let Some(stream) = kept
@@ -230,20 +229,21 @@ impl Pool {
             .iter()
             .find_map(|shared| shared.another(self.clock))
         {
-            return Some(Lent::Stream(stream));
+            return Some(Lent::Driven(Driven::Stream(stream)));
         }
-        while let Some(Idle { own, since }) = kept.idle.pop() {
-            if now >= since + self.origin.keepalive {
-                own.retire();
-            } else if own.is_ready() {
-                return Some(Lent::Own(own));
-            }
-        }
-        None
+        let (lent, gone) = kept.lend(leg, now, self.origin.keepalive);
+        drop(kept);
+        gone.retire();
+        lent
     }
 
     /// Connects: name and TCP, TLS, and what HTTP says first.
-    async fn open(self: &Arc<Self>, offer: Offer, deadline: Instant) -> Result<Lent, Failed> {
+    async fn open(
+        self: &Arc<Self>,
+        offer: Offer,
+        leg: Leg,
+        deadline: Instant,
+    ) -> Result<Lent, Failed> {
         let dialled = timeout_at(
             deadline,
             self.dial.dial(bare(&self.origin.host), self.origin.port),
@@ -257,13 +257,15 @@ impl Pool {
         if !private {
             self.kept().speaks = Some(agreed);
         }
+        if (agreed, leg) == (Agreed::Http1, Leg::Plain) {
+            return Ok(Lent::Plain(Plain::new(stream)));
+        }
         let greeted = timeout_at(deadline, self.greeted(stream, agreed, private));
-        greeted
+        let driven = greeted
             .await
             .map_err(|_| self.overdue(Phase::Connect))?
-            .map_err(|error| {
-                Failed::new(Blame::Network, Phase::Connect, error).with_retry(Retry::Unsent)
-            })
+            .map_err(unopened)?;
+        Ok(Lent::Driven(driven))
     }
 
     async fn secured(
@@ -286,36 +288,32 @@ impl Pool {
         stream: Box<dyn Io>,
         agreed: Agreed,
         private: bool,
-    ) -> Result<Lent, Cause> {
+    ) -> Result<Driven, Cause> {
         Ok(match agreed {
-            Agreed::Http1 => Lent::Own(Own::open(stream, &self.runtime, private).await?),
+            Agreed::Http1 => Driven::Own(Own::open(stream, &self.runtime, private).await?),
             Agreed::Http2 => {
                 let shared = Shared::open(stream, &self.runtime, self.clock).await?;
                 let stream = shared.first(self.clock);
                 self.share(shared);
-                Lent::Stream(stream)
+                Driven::Stream(stream)
             }
         })
     }
 }
 
 impl Pool {
-    /// Keeps `own` for the next exchange, instead of the oldest where there is no room.
-    fn keep(self: &Arc<Self>, own: Own) {
-        let now = self.clock.instant();
-        let surplus = {
+    /// Keeps `lent` for the next exchange, instead of the oldest where there is no room.
+    fn keep(self: &Arc<Self>, lent: Lent, now: Instant) {
+        let gone = {
             let mut kept = self.kept();
             if kept.closed || self.origin.keepalive.is_zero() {
-                Some(own)
+                kept.keep(lent, now, 0)
             } else {
-                kept.idle.push(Idle { own, since: now });
                 self.sweep_later(&mut kept);
-                (kept.idle.len() > IDLE_MAX).then(|| kept.idle.remove(0).own)
+                kept.keep(lent, now, IDLE_MAX)
             }
         };
-        if let Some(own) = surplus {
-            own.retire();
-        }
+        gone.retire();
     }
 
     fn share(self: &Arc<Self>, shared: Arc<Shared>) {
@@ -332,37 +330,15 @@ impl Pool {
         }
     }
 
-    /// Closes what has been idle for `keepalive`; when to look again, while anything is
-    /// kept.
-    fn close_aged(&self) -> Option<Instant> {
+    /// Closes what has been idle for `keepalive`, or is at its end; when to look again, while
+    /// anything is kept. The task of `cx` is woken sooner when there is something to close.
+    fn close_aged(&self, cx: &mut Context<'_>) -> Option<Instant> {
         let now = self.clock.instant();
         let keepalive = self.origin.keepalive;
-        let mut kept = self.kept();
-        let aged = kept
-            .idle
-            .partition_point(|idle| now >= idle.since + keepalive);
-        kept.idle.drain(..aged).for_each(|idle| idle.own.retire());
-        kept.idle.retain(|idle| idle.own.is_ready());
-        kept.shared.retain(|shared| {
-            let aged = shared
-                .idle_since()
-                .is_some_and(|since| now >= since + keepalive);
-            !shared.is_closed() && !aged
-        });
         // A busy connection is looked at again when it could have been idle for long enough.
         let busy = now + keepalive.max(READY_MAX);
-        let shared = kept.shared.iter().map(|shared| match shared.idle_since() {
-            Some(since) => since + keepalive,
-            None => busy,
-        });
-        let next = kept
-            .idle
-            .first()
-            .map(|idle| idle.since + keepalive)
-            .into_iter()
-            .chain(shared)
-            .min();
-        kept.sweeping = next.is_some();
+        let (next, gone) = self.kept().sweep(cx, now, keepalive, busy);
+        gone.retire();
         next
     }
 
@@ -387,9 +363,18 @@ impl Pool {
 
 /// Closes aged connections until nothing is kept, or the pool is gone.
 async fn sweep(pool: Weak<Pool>) {
-    while let Some(next) = pool.upgrade().and_then(|pool| pool.close_aged()) {
-        sleep_until(next).await;
-    }
+    let mut patience = Patience::default();
+    poll_fn(|cx| {
+        while let Some(next) = pool.upgrade().and_then(|pool| pool.close_aged(cx)) {
+            ready!(patience.poll_until(cx, next));
+        }
+        Poll::Ready(())
+    })
+    .await;
+}
+
+fn unopened(cause: impl Into<Cause>) -> Failed {
+    Failed::new(Blame::Network, Phase::Connect, cause).with_retry(Retry::Unsent)
 }
 
 fn undialled(error: DialError) -> Failed {

@@ -7,7 +7,6 @@
 
 use std::{
     fmt,
-    future::Future,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -15,16 +14,14 @@ use std::{
 
 use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
-use tokio::{
-    sync::OwnedSemaphorePermit,
-    time::{Instant, Sleep, sleep_until},
-};
+use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
 use crate::{
     origin::{
         connection::Lent,
         error::{Cause, Failed, FetchError},
         incoming::Incoming,
+        patience::Patience,
         pool::Pool,
         sent::{State, Upload},
     },
@@ -46,14 +43,16 @@ pub struct Received {
     origin: Arc<Origin>,
     held: Option<Held>,
     upload: Option<Arc<Upload>>,
-    /// Runs while the origin is silent; made at the first silence.
-    silence: Option<Pin<Box<Sleep>>>,
-    silent: bool,
+    /// The connection's, which it gets back in the end.
+    patience: Patience,
+    /// While the origin is silent: how long it may be.
+    silent_until: Option<Instant>,
 }
 
 /// What an exchange holds until its body has ended.
 pub(super) struct Held {
-    pub(super) lent: Lent,
+    /// `None` where the body has it.
+    pub(super) lent: Option<Lent>,
     pub(super) pool: Arc<Pool>,
     pub(super) permit: OwnedSemaphorePermit,
 }
@@ -85,6 +84,9 @@ impl Received {
             Framing::Close => None,
         };
         let ended = framing == Framing::None || incoming.is_end_stream();
+        let (mut incoming, mut held) = (incoming, held);
+        let lent = held.as_mut().and_then(|held| held.lent.as_mut());
+        let patience = lent.map_or_else(|| incoming.patience(), Lent::patience);
         let mut received = Self {
             incoming: Some(incoming),
             left,
@@ -92,8 +94,8 @@ impl Received {
             origin: Arc::clone(origin),
             held,
             upload,
-            silence: None,
-            silent: false,
+            patience,
+            silent_until: None,
         };
         if ended {
             // An empty body is often not even asked for its end.
@@ -114,7 +116,7 @@ impl Received {
 
     /// It came to its proper end.
     fn end(&mut self) {
-        self.incoming = None;
+        let incoming = self.incoming.take();
         if let Some(upload) = self.upload.take()
             && upload.state().0 != State::Ended
         {
@@ -123,8 +125,12 @@ impl Received {
             upload.stop();
             self.held = None;
         }
-        if let Some(Held { lent, pool, permit }) = self.held.take() {
-            pool.give_back(lent, permit);
+        if let Some(Held { lent, pool, permit }) = self.held.take()
+            && let Some(mut lent) = lent.or_else(|| incoming.and_then(Incoming::into_lent))
+        {
+            lent.keep_patience(std::mem::take(&mut self.patience));
+            let now = pool.clock().instant();
+            pool.give_back(lent, permit, now);
         }
     }
 
@@ -136,7 +142,7 @@ impl Received {
 
     /// Counts `frame`, and ends with it when nothing can follow.
     fn took(&mut self, frame: &Frame<Bytes>) {
-        self.silent = false;
+        self.silent_until = None;
         let bytes = frame.data_ref().map_or(0, Buf::remaining) as u64;
         self.left = self.left.map(|left| left.saturating_sub(bytes));
         let last = self.incoming.as_ref().is_some_and(Body::is_end_stream);
@@ -162,23 +168,15 @@ impl Received {
     /// Waits no longer than the origin may be silent.
     fn poll_silence(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<FetchError> {
         let allowed = self.origin.response_timeout;
-        let mut deadline = now + allowed;
-        let silence = self
-            .silence
-            .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-        if !self.silent {
-            self.silent = true;
-            silence.as_mut().reset(deadline);
-        }
+        let deadline = self.silent_until.get_or_insert(now + allowed);
         loop {
-            ready!(silence.as_mut().poll(cx));
+            ready!(self.patience.poll_until(cx, *deadline));
             // An origin that answers while it reads may be waiting for us.
             if let Some((state, last)) = self.upload.as_ref().map(|upload| upload.state())
                 && state != State::Ended
                 && last + allowed > now
             {
-                deadline = last + allowed;
-                silence.as_mut().reset(deadline);
+                *deadline = last + allowed;
                 continue;
             }
             return Poll::Ready(self.broke(Failed::timed_out(Blame::Origin, Phase::Body, allowed)));

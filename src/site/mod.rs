@@ -86,7 +86,8 @@ pub struct Server {
     pub hand_over: Option<PathBuf>,
     /// Whether the process gives up every file that the configuration does not name.
     pub confine: bool,
-    /// Whether plain requests are answered beneath the HTTP library.
+    /// Whether plain requests are answered beneath the HTTP library; see also
+    /// [`Origin::express`].
     pub express: bool,
 }
 

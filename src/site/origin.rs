@@ -29,6 +29,9 @@ pub struct Origin {
     pub response_timeout: Duration,
     /// How long an idle connection is kept.
     pub keepalive: Duration,
+    /// Whether requests without a body are sent beneath the HTTP library, over HTTP/1.1. It is of
+    /// an exchange, and not of a connection.
+    pub express: bool,
 }
 
 /// The transport to an origin (CloudFront: origin protocol policy).

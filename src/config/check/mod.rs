@@ -78,8 +78,10 @@ pub(super) fn check(
         outside,
         pulled: Pulled::default(),
         forwarded_for: ForwardedFor::default(),
+        express: true,
     };
     let server = check.server(file.server.as_ref());
+    check.express = server.express;
     let cache = check.cache(file.cache.as_ref());
     let listeners = check.listeners(file.listener.as_ref());
     let admin = check.admin(file.admin.as_ref(), &listeners);
@@ -124,6 +126,8 @@ struct Check<'a> {
     pulled: Pulled,
     /// The same for every behaviour.
     forwarded_for: ForwardedFor,
+    /// The same for every origin.
+    express: bool,
 }
 
 /// What was pulled in from outside, for the digest.

@@ -135,6 +135,7 @@ impl Check<'_> {
             connect_attempts: u32::try_from(attempts).unwrap_or(1),
             response_timeout: response,
             keepalive,
+            express: self.express,
         })
     }
 

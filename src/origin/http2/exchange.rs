@@ -10,9 +10,9 @@ use http::{Request, Response};
 use http_body::Body as _;
 
 use crate::origin::{
-    attempt::Interim,
     connection::Unanswered,
     http2::{Body, Stream, upload::Upload},
+    interim::Interim,
     sent::Sent,
 };
 

@@ -33,8 +33,6 @@ use super::{
 pub(crate) struct Edge {
     edge: Arc<serve::Edge>,
     generation: Mutex<u64>,
-    /// Whether plain hits are answered beneath the HTTP library.
-    express: bool,
 }
 
 impl Edge {
@@ -75,23 +73,7 @@ impl Edge {
         Ok(Self {
             edge: Arc::new(edge),
             generation: Mutex::new(1),
-            express: true,
         })
-    }
-
-    /// The same, whose every answer goes through the HTTP library.
-    pub(crate) fn without_express(self) -> Self {
-        let site = self.edge.site.load_full();
-        let next = Site {
-            snapshot: without_express(&site.snapshot),
-            meters: site.meters.clone(),
-            limits: Limits::of(&site.snapshot, self.edge.clock, &site.limits),
-        };
-        self.edge.site.store(Arc::new(next));
-        Self {
-            express: false,
-            ..self
-        }
     }
 
     /// The edge itself.
@@ -103,10 +85,7 @@ impl Edge {
     pub(crate) fn reload(&self, config: &str) -> Result<(), String> {
         let mut generation = self.generation.lock().unwrap();
         *generation += 1;
-        let mut snapshot = snapshot(config, *generation)?;
-        if !self.express {
-            snapshot = without_express(&snapshot);
-        }
+        let snapshot = snapshot(config, *generation)?;
         self.edge.origins.retain(&snapshot.origins);
         let (edge, before) = (&self.edge, self.edge.site.load_full());
         let next = site(snapshot, &edge.events, edge.clock, &before.limits);
@@ -196,12 +175,6 @@ fn snapshot(config: &str, generation: u64) -> Result<Arc<Snapshot>, String> {
         Ok(loaded) => Ok(loaded.snapshot),
         Err(problems) => Err(format!("{problems}\nin the configuration\n{config}")),
     }
-}
-
-fn without_express(snapshot: &Snapshot) -> Arc<Snapshot> {
-    let mut snapshot = snapshot.clone();
-    snapshot.server.express = false;
-    Arc::new(snapshot)
 }
 
 fn site(snapshot: Arc<Snapshot>, events: &Events, clock: Clock, before: &Limits) -> Site {

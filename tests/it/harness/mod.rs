@@ -63,8 +63,8 @@
 //! | `invalidate [soft] /a  /b*  tag t  where /a Name=value` | invalidates pages, what begins with a prefix, a tag, a parameter of a behaviour, all at once: in the ledger alone, since the promise hangs from nothing else |
 //! | `config ttl.default = "10s"  cache = false` | keys of the one behaviour `*`; as the first step, what there is from the start, later a reload. `config {` … `}` takes lines of TOML; [`site::toml`] says what tables mean |
 //!
-//! Every script is played twice: with plain hits answered beneath the HTTP library, and through
-//! it. A step takes no time, and all it sets off has happened when the next one
+//! Every script is played twice: with plain hits and what passes beneath the HTTP library, and
+//! all of it through that. A step takes no time, and all it sets off has happened when the next one
 //! comes. A script fails when a line is not as it says, when a request reaches
 //! the origin that no line answers, when an answer comes that no line expects,
 //! and when anything panics. A script whose title ends in `[not yet: what is
@@ -137,7 +137,7 @@ pub(crate) fn play_text(file: &str, text: &str, only: &str) -> Result<(), String
 /// Ends the title of a script that is known not to hold, with what is wrong.
 const NOT_YET: &str = "[not yet: ";
 
-/// Whether a script holds, whichever way plain hits go; one that is known not to must not.
+/// Whether a script holds, whichever way what is plain goes; one that is known not to must not.
 fn held(script: &Script) -> Result<(), Failure> {
     let through = play::play(script, false).map_err(|mut failure| {
         failure.said.push_str("\nwith `server.express = false`");

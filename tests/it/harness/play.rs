@@ -32,8 +32,8 @@ pub(crate) struct Failure {
     pub(crate) said: String,
 }
 
-/// Plays a script on a runtime of its own; with plain hits answered beneath the HTTP library,
-/// or through it.
+/// Plays a script on a runtime of its own; with what is plain beneath the HTTP library, or all
+/// of it through that.
 pub(crate) fn play(script: &Script, express: bool) -> Result<(), Failure> {
     panics::forget();
     let (runtime, idle) = idle::runtime();
@@ -61,6 +61,7 @@ struct World {
     origin: Origin,
     edge: Edge,
     viewers: BTreeMap<u32, Viewer>,
+    express: bool,
 }
 
 impl World {
@@ -103,10 +104,8 @@ impl World {
         let clock = Clock::simulated(START);
         let bell = Arc::new(Notify::new());
         let origin = Origin::new(clock, bell.clone());
-        let mut edge = Edge::open(&site::toml(config)?, Arc::new(origin.clone()), clock)?;
-        if !express {
-            edge = edge.without_express();
-        }
+        let text = site::toml(&switched(config, express))?;
+        let edge = Edge::open(&text, Arc::new(origin.clone()), clock)?;
         edge.sweep();
         Ok(Self {
             clock,
@@ -115,12 +114,16 @@ impl World {
             origin,
             edge,
             viewers: BTreeMap::new(),
+            express,
         })
     }
 
     async fn step(&mut self, step: &Step) -> Result<(), String> {
         match &step.act {
-            Act::Config(config) => self.edge.reload(&site::toml(config)?),
+            Act::Config(config) => {
+                let config = switched(config, self.express);
+                self.edge.reload(&site::toml(&config)?)
+            }
             Act::Wait(span) => {
                 time::sleep(*span).await;
                 Ok(())
@@ -226,6 +229,20 @@ impl World {
         };
         fields.iter().map(dated).collect()
     }
+}
+
+/// `config`, with what is plain beneath the HTTP library or not, unless it says so itself.
+fn switched(config: &toml::Table, express: bool) -> toml::Table {
+    let mut config = config.clone();
+    let server = config
+        .entry("server")
+        .or_insert_with(|| toml::Value::Table(toml::Table::new()));
+    if let toml::Value::Table(server) = server {
+        server
+            .entry("express")
+            .or_insert(toml::Value::Boolean(express));
+    }
+    config
 }
 
 /// The moment that `date+60s` stands for; `None` when `text` is no such form.

@@ -5,7 +5,7 @@ use hyper::body::Body;
 
 /// The body of a GET whose origin says `answer` and closes.
 async fn body(answer: &str) -> Received {
-    let mut world = World::new();
+    let mut world = world();
     let fetched = world.get("/");
     let mut peer = world.peer().await;
     peer.asked().await;
@@ -67,8 +67,66 @@ async fn a_body_that_ends_with_the_connection_is_not_framed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_large_body_is_whole_however_it_is_framed() {
+    let bytes: Vec<u8> = (0..1_000_000_u32).map(|n| (n % 251) as u8).collect();
+    let mut chunks = Vec::new();
+    for piece in bytes.chunks(70_001) {
+        chunks.extend(format!("{:x}\r\n", piece.len()).into_bytes());
+        chunks.extend_from_slice(piece);
+        chunks.extend_from_slice(b"\r\n");
+    }
+    chunks.extend_from_slice(b"0\r\n\r\n");
+    for (framing, sent, closes) in [
+        ("content-length: 1000000\r\n", bytes.clone(), false),
+        ("transfer-encoding: chunked\r\n", chunks, false),
+        ("", bytes.clone(), true),
+    ] {
+        let mut world = world();
+        let fetched = world.get("/");
+        let mut peer = world.peer().await;
+        peer.asked().await;
+        let answering = tokio::spawn(async move {
+            peer.says(format!("HTTP/1.1 200 OK\r\n{framing}\r\n")).await;
+            peer.says(sent).await;
+            (!closes).then_some(peer)
+        });
+        let body = fetched.await.unwrap().unwrap().body;
+        assert_eq!(body.collect().await.unwrap().to_bytes(), bytes, "{framing}");
+        if let Some(mut peer) = answering.await.unwrap() {
+            world.exchange(&mut peer).await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_nobody_reads_is_not_taken_from_its_origin() {
+    let mut world = world();
+    let fetched = world.get("/");
+    let mut peer = world.peer().await;
+    peer.asked().await;
+    peer.says("HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n")
+        .await;
+    let body = fetched.await.unwrap().unwrap().body;
+    let sent = Arc::new(Mutex::new(0));
+    let counted = Arc::clone(&sent);
+    tokio::spawn(async move {
+        for _ in 0..1_000 {
+            peer.says([b'x'; 1_000]).await;
+            *counted.lock().unwrap() += 1_000;
+        }
+        std::future::pending::<()>().await;
+        drop(peer);
+    });
+    pass(Duration::from_secs(3_600)).await;
+    // What the pipe holds, and what one connection may buffer.
+    let most = (64 << 10) + warmfront::origin::HEAD_BYTES_MAX;
+    assert!(*sent.lock().unwrap() <= most, "{sent:?}");
+    assert_eq!(text(body).await.unwrap().len(), 1_000_000);
+}
+
+#[tokio::test(start_paused = true)]
 async fn trailers_pass_and_the_connection_is_kept() {
-    let mut world = World::new();
+    let mut world = world();
     let fetched = world.get("/");
     let mut peer = world.peer().await;
     peer.asked().await;
@@ -89,7 +147,7 @@ async fn trailers_pass_and_the_connection_is_kept() {
 
 #[tokio::test(start_paused = true)]
 async fn a_head_request_has_no_body_and_keeps_its_connection() {
-    let mut world = World::new();
+    let mut world = world();
     let fetched = world.send(request("HEAD", "/"));
     let mut peer = world.peer().await;
     peer.asked().await;

@@ -5,7 +5,7 @@ use warmfront::origin::{FIELDS_MAX, HEAD_BYTES_MAX, INTERIM_MAX, OnInterim};
 
 /// What an answer to a GET comes to.
 async fn answered(head: impl AsRef<[u8]>) -> Result<Fetched, FetchError> {
-    let mut world = World::new();
+    let mut world = world();
     let fetched = world.get("/");
     let mut peer = world.peer().await;
     peer.asked().await;
@@ -30,7 +30,7 @@ async fn refuses(head: impl AsRef<[u8]>) {
 
 #[tokio::test(start_paused = true)]
 async fn a_request_is_in_origin_form() {
-    let mut world = World::new();
+    let mut world = world();
     let fetched = world.get("/v1/search?Keyword=a%20b&Page=1");
     let asked = world.peer().await.asked().await;
     assert!(
@@ -44,7 +44,7 @@ async fn a_request_is_in_origin_form() {
 
 #[tokio::test(start_paused = true)]
 async fn interim_responses_are_not_final() {
-    let mut world = World::new();
+    let mut world = world();
     let seen = Arc::new(Mutex::new(Vec::new()));
     let mut request = request("GET", "/");
     let noted = Arc::clone(&seen);
@@ -74,7 +74,7 @@ async fn interim_responses_are_not_final() {
 
 #[tokio::test(start_paused = true)]
 async fn an_interim_response_does_not_prolong_the_wait() {
-    let mut world = World::new();
+    let mut world = world();
     let fetched = world.get("/");
     let mut peer = world.peer().await;
     peer.asked().await;
@@ -128,13 +128,36 @@ async fn what_is_not_http_is_invalid() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn codings_of_a_version_that_has_none_are_invalid() {
+    refuses("HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_may_come_a_byte_at_a_time() {
+    let mut world = world();
+    let fetched = world.get("/");
+    let mut peer = world.peer().await;
+    peer.asked().await;
+    let early = "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n";
+    let head = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nx: y\r\n\r\n";
+    for byte in format!("{early}{head}ok").as_bytes() {
+        peer.says([*byte]).await;
+        pass(Duration::from_millis(1)).await;
+    }
+    let fetched = fetched.await.unwrap().unwrap();
+    assert_eq!(fetched.head.headers["x"], "y");
+    assert_eq!(text(fetched.body).await.unwrap(), "ok");
+    world.exchange(&mut peer).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn switching_protocols_unasked_is_invalid() {
     refuses("HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\n\r\n").await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_end_within_the_head_is_a_broken_connection() {
-    let mut world = World::new();
+    let mut world = world();
     let fetched = world.get("/");
     let mut peer = world.peer().await;
     peer.asked().await;
@@ -147,7 +170,7 @@ async fn an_end_within_the_head_is_a_broken_connection() {
 
 #[tokio::test(start_paused = true)]
 async fn an_upgrade_has_a_connection_of_its_own() {
-    let mut world = World::new();
+    let mut world = world();
     let _kept = world.kept().await;
     let mut request = request("GET", "/chat");
     request
@@ -173,7 +196,7 @@ async fn an_upgrade_has_a_connection_of_its_own() {
 
 #[tokio::test(start_paused = true)]
 async fn a_refused_upgrade_is_an_answer_like_any_other() {
-    let mut world = World::new();
+    let mut world = world();
     let mut request = request("GET", "/chat");
     request
         .headers_mut()
@@ -193,7 +216,7 @@ async fn a_refused_upgrade_is_an_answer_like_any_other() {
 
 #[tokio::test(start_paused = true)]
 async fn a_tunnel_is_not_asked_for() {
-    let world = World::new();
+    let world = world();
     let error = world
         .send(request("CONNECT", "/"))
         .await

@@ -28,13 +28,12 @@ use warmfront::{
     time::{Clock, Timestamp},
 };
 
-mod bodies;
-mod heads;
+mod differential;
+mod express;
 mod http2;
-mod reuse;
-mod timeouts;
+mod library;
+mod plain;
 mod tls;
-mod uploads;
 
 /// What the next call of the dialler does; `Accept` when nothing is scripted.
 enum Dialled {
@@ -134,10 +133,6 @@ struct World {
 }
 
 impl World {
-    fn new() -> Self {
-        Self::of(origin())
-    }
-
     fn of(origin: Origin) -> Self {
         let (sender, peers) = mpsc::unbounded_channel();
         let pipes = Arc::new(Pipes {
@@ -204,7 +199,9 @@ impl World {
     }
 }
 
-fn origin() -> Origin {
+/// The origin of most tests; requests without a body go to it beneath the HTTP library, or all
+/// of them through that.
+fn origin_of(express: bool) -> Origin {
     Origin {
         id: "api".to_owned(),
         protocol: Protocol::Http,
@@ -220,6 +217,7 @@ fn origin() -> Origin {
         connect_attempts: 3,
         response_timeout: Duration::from_secs(30),
         keepalive: Duration::from_secs(60),
+        express,
     }
 }
 

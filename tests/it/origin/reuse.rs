@@ -4,7 +4,7 @@ use super::*;
 
 #[tokio::test(start_paused = true)]
 async fn exchanges_in_turn_share_a_connection() {
-    let mut world = World::new();
+    let mut world = world();
     let mut peer = world.kept().await;
     for _ in 0..4 {
         world.exchange(&mut peer).await;
@@ -14,7 +14,7 @@ async fn exchanges_in_turn_share_a_connection() {
 
 #[tokio::test(start_paused = true)]
 async fn exchanges_at_once_have_one_each() {
-    let mut world = World::new();
+    let mut world = world();
     let (one, two) = (world.get("/1"), world.get("/2"));
     let (mut first, mut second) = (world.peer().await, world.peer().await);
     for peer in [&mut first, &mut second] {
@@ -27,7 +27,7 @@ async fn exchanges_at_once_have_one_each() {
 
 #[tokio::test(start_paused = true)]
 async fn a_kept_connection_costs_no_connecting() {
-    let mut world = World::new();
+    let mut world = world();
     let mut peer = world.kept().await;
     let fetched = world.get("/");
     peer.asked().await;
@@ -37,7 +37,7 @@ async fn a_kept_connection_costs_no_connecting() {
 
 #[tokio::test(start_paused = true)]
 async fn a_connection_that_closed_while_idle_is_not_used() {
-    let mut world = World::new();
+    let mut world = world();
     drop(world.kept().await);
     let fetched = world.send(request("POST", "/"));
     let mut second = world.peer().await;
@@ -47,8 +47,50 @@ async fn a_connection_that_closed_while_idle_is_not_used() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_idle_connection_that_its_origin_closes_is_let_go_of_at_once() {
+    let mut world = world();
+    let mut peer = world.kept().await;
+    peer.0.shutdown().await.unwrap();
+    peer.closes_at_once().await;
+    let mut second = world.kept().await;
+    // One that has been lent since it was looked at, too.
+    world.exchange(&mut second).await;
+    second.0.shutdown().await.unwrap();
+    second.closes_at_once().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_idle_connection_says_unasked_answers_nothing() {
+    let mut world = world();
+    let mut peer = world.kept().await;
+    peer.says("HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nnot")
+        .await;
+    peer.closes_at_once().await;
+    let mut fresh = world.kept().await;
+    world.exchange(&mut fresh).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_behind_a_response_ends_its_connection() {
+    let mut world = world();
+    for framed in [
+        "content-length: 2\r\n\r\nok",
+        "transfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+    ] {
+        let fetched = world.get("/");
+        let mut peer = world.peer().await;
+        peer.asked().await;
+        peer.says(format!("HTTP/1.1 200 OK\r\n{framed}HTTP/1.1 200 OK\r\n"))
+            .await;
+        let body = fetched.await.unwrap().unwrap().body;
+        assert_eq!(text(body).await.unwrap(), "ok");
+        peer.closes_at_once().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_get_is_repeated_when_a_kept_connection_closes_under_it() {
-    let mut world = World::new();
+    let mut world = world();
     let mut stale = world.kept().await;
     let fetched = world.get("/again");
     stale.asked().await;
@@ -61,7 +103,7 @@ async fn a_get_is_repeated_when_a_kept_connection_closes_under_it() {
 
 #[tokio::test(start_paused = true)]
 async fn a_get_is_repeated_only_once() {
-    let mut world = World::new();
+    let mut world = world();
     let mut stale = world.kept().await;
     let fetched = world.get("/");
     stale.asked().await;
@@ -76,7 +118,7 @@ async fn a_get_is_repeated_only_once() {
 
 #[tokio::test(start_paused = true)]
 async fn a_post_is_not_repeated_when_a_kept_connection_closes_under_it() {
-    let mut world = World::new();
+    let mut world = world();
     let mut stale = world.kept().await;
     let fetched = world.send(request("POST", "/"));
     stale.asked().await;
@@ -89,7 +131,7 @@ async fn a_post_is_not_repeated_when_a_kept_connection_closes_under_it() {
 
 #[tokio::test(start_paused = true)]
 async fn an_unsent_post_is_repeated_with_its_body() {
-    let mut world = World::new();
+    let mut world = world();
     let stale = world.kept().await;
     let (mut viewer, request) = upload("POST", "content-length: 4").await;
     viewer.write_all(b"body").await.unwrap();
@@ -105,7 +147,7 @@ async fn an_unsent_post_is_repeated_with_its_body() {
 
 #[tokio::test(start_paused = true)]
 async fn a_body_left_unread_closes_its_connection() {
-    let mut world = World::new();
+    let mut world = world();
     let fetched = world.get("/");
     let mut peer = world.peer().await;
     peer.asked().await;
@@ -121,7 +163,7 @@ async fn a_body_left_unread_closes_its_connection() {
 
 #[tokio::test(start_paused = true)]
 async fn a_dropped_attempt_closes_its_connection() {
-    let mut world = World::new();
+    let mut world = world();
     let fetched = world.get("/");
     let mut peer = world.peer().await;
     peer.asked().await;
@@ -131,7 +173,7 @@ async fn a_dropped_attempt_closes_its_connection() {
 
 #[tokio::test(start_paused = true)]
 async fn a_connection_the_origin_closes_is_not_kept() {
-    let mut world = World::new();
+    let mut world = world();
     let fetched = world.get("/");
     let mut peer = world.peer().await;
     peer.asked().await;
@@ -146,7 +188,7 @@ async fn a_connection_the_origin_closes_is_not_kept() {
 
 #[tokio::test(start_paused = true)]
 async fn an_idle_connection_is_closed_at_its_age_and_not_before() {
-    let mut world = World::new();
+    let mut world = world();
     let mut peer = world.kept().await;
     let kept = now();
     tokio::time::advance(Duration::from_millis(59_999)).await;
@@ -171,7 +213,7 @@ async fn a_keepalive_of_nothing_keeps_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn retaining_closes_what_the_configuration_no_longer_holds() {
-    let mut world = World::new();
+    let mut world = world();
     let mut peer = world.kept().await;
     // The same origin, compiled anew, keeps its connections.
     world.origin = Arc::new(Origin {
@@ -189,7 +231,7 @@ async fn retaining_closes_what_the_configuration_no_longer_holds() {
 
 #[tokio::test(start_paused = true)]
 async fn exchanges_under_way_survive_retaining_and_keep_nothing() {
-    let mut world = World::new();
+    let mut world = world();
     let (fetched, other) = (world.get("/"), world.get("/other"));
     let (mut peer, mut others) = (world.peer().await, world.peer().await);
     peer.asked().await;
@@ -208,7 +250,7 @@ async fn exchanges_under_way_survive_retaining_and_keep_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn bytes_after_a_204_do_not_become_the_next_response() {
-    let mut world = World::new();
+    let mut world = world();
     let fetched = world.get("/");
     let mut peer = world.peer().await;
     peer.asked().await;
@@ -220,7 +262,7 @@ async fn bytes_after_a_204_do_not_become_the_next_response() {
 
 #[tokio::test(start_paused = true)]
 async fn connections_that_other_origins_may_not_use_are_apart() {
-    let mut world = World::new();
+    let mut world = world();
     let _kept = world.kept().await;
     world.origin = Arc::new(Origin {
         host: "other.example.com".to_owned(),
@@ -233,7 +275,7 @@ async fn connections_that_other_origins_may_not_use_are_apart() {
 
 #[tokio::test(start_paused = true)]
 async fn exchanges_above_the_bound_wait_for_one_that_ends() {
-    let mut world = World::new();
+    let mut world = world();
     let under_way: Vec<_> = (0..warmfront::origin::EXCHANGES_MAX)
         .map(|_| world.get("/"))
         .collect();
@@ -250,7 +292,7 @@ async fn exchanges_above_the_bound_wait_for_one_that_ends() {
 
 #[tokio::test(start_paused = true)]
 async fn waiting_for_one_that_ends_is_bounded_and_ours() {
-    let world = World::new();
+    let world = world();
     let under_way: Vec<_> = (0..warmfront::origin::EXCHANGES_MAX)
         .map(|_| world.get("/"))
         .collect();

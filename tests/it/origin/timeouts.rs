@@ -4,7 +4,7 @@ use super::*;
 
 #[tokio::test(start_paused = true)]
 async fn connecting_is_tried_as_often_as_the_origin_says() {
-    let world = World::new();
+    let world = world();
     world.script([Dialled::Hang, Dialled::Hang, Dialled::Hang]);
     let started = now();
     let error = world.get("/").await.unwrap().unwrap_err();
@@ -27,7 +27,7 @@ async fn connecting_is_tried_as_often_as_the_origin_says() {
 
 #[tokio::test(start_paused = true)]
 async fn a_refused_connection_is_tried_again_for_any_method() {
-    let mut world = World::new();
+    let mut world = world();
     world.script([Dialled::Refuse, Dialled::Refuse]);
     let fetched = world.send(request("POST", "/"));
     let mut peer = world.peer().await;
@@ -66,7 +66,7 @@ async fn a_refusal_is_told_apart_from_a_missing_name() {
 
 #[tokio::test(start_paused = true)]
 async fn a_silent_origin_is_waited_for_exactly_as_long_as_it_says() {
-    let mut world = World::new();
+    let mut world = world();
     let fetched = world.get("/");
     let mut peer = world.peer().await;
     peer.asked().await;
@@ -91,7 +91,7 @@ async fn a_silent_origin_is_waited_for_exactly_as_long_as_it_says() {
 
 #[tokio::test(start_paused = true)]
 async fn a_silence_within_the_body_is_bounded_and_starts_anew_with_each_byte() {
-    let mut world = World::new();
+    let mut world = world();
     let fetched = world.get("/");
     let mut peer = world.peer().await;
     peer.asked().await;
@@ -119,7 +119,7 @@ async fn a_silence_within_the_body_is_bounded_and_starts_anew_with_each_byte() {
 
 #[tokio::test(start_paused = true)]
 async fn a_slow_reader_is_not_a_silent_origin() {
-    let mut world = World::new();
+    let mut world = world();
     let fetched = world.get("/");
     let mut peer = world.peer().await;
     peer.asked().await;

@@ -58,7 +58,7 @@ impl Authority {
             host: host.to_owned(),
             port: 443,
             ca: Some(vec![self.certificate()]),
-            ..origin()
+            ..origin_of(true)
         }
     }
 }
@@ -155,7 +155,7 @@ async fn nobody_listening_is_unreachable() {
     let origin = Arc::new(Origin {
         host: "127.0.0.1".to_owned(),
         port,
-        ..origin()
+        ..origin_of(true)
     });
     let error = send(&origins, &origin, request("GET", "/"))
         .await

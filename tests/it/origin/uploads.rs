@@ -4,7 +4,7 @@ use super::*;
 
 #[tokio::test(start_paused = true)]
 async fn a_body_is_framed_as_the_viewer_framed_it() {
-    let mut world = World::new();
+    let mut world = world();
     let (mut viewer, request) = upload("PUT", "content-length: 4").await;
     viewer.write_all(b"body").await.unwrap();
     let fetched = world.send(request);
@@ -22,7 +22,7 @@ async fn a_body_is_framed_as_the_viewer_framed_it() {
 
 #[tokio::test(start_paused = true)]
 async fn a_get_may_have_a_chunked_body() {
-    let mut world = World::new();
+    let mut world = world();
     let (mut viewer, request) = upload("GET", "transfer-encoding: chunked").await;
     viewer.write_all(b"4\r\nbody\r\n0\r\n\r\n").await.unwrap();
     let fetched = world.send(request);
@@ -40,7 +40,7 @@ async fn a_get_may_have_a_chunked_body() {
 
 #[tokio::test(start_paused = true)]
 async fn a_slow_uploader_is_not_a_slow_origin() {
-    let mut world = World::new();
+    let mut world = world();
     let (mut viewer, request) = upload("POST", "content-length: 5").await;
     let fetched = world.send(request);
     let mut peer = world.peer().await;
@@ -58,7 +58,7 @@ async fn a_slow_uploader_is_not_a_slow_origin() {
 
 #[tokio::test(start_paused = true)]
 async fn an_upload_that_stands_still_is_the_viewers_failure() {
-    let mut world = World::new();
+    let mut world = world();
     let (mut viewer, request) = upload("POST", "content-length: 5").await;
     let fetched = world.send(request);
     viewer.write_all(b"half").await.unwrap();
@@ -71,7 +71,7 @@ async fn an_upload_that_stands_still_is_the_viewers_failure() {
 
 #[tokio::test(start_paused = true)]
 async fn r3_an_upload_that_dribbles_gives_its_place_at_the_origin_back() {
-    let mut world = World::new();
+    let mut world = world();
     let (mut viewer, request) = upload("POST", "content-length: 5000").await;
     let fetched = world.send(request);
     let mut peer = world.peer().await;
@@ -91,7 +91,7 @@ async fn r3_an_upload_that_dribbles_gives_its_place_at_the_origin_back() {
 
 #[tokio::test(start_paused = true)]
 async fn an_origin_that_does_not_read_is_a_slow_origin() {
-    let mut world = World::new();
+    let mut world = world();
     let (mut viewer, request) = upload("POST", "content-length: 1000000").await;
     tokio::spawn(async move { viewer.write_all(&[0; 1_000_000]).await.map(|()| viewer) });
     let fetched = world.send(request);
@@ -102,7 +102,7 @@ async fn an_origin_that_does_not_read_is_a_slow_origin() {
 
 #[tokio::test(start_paused = true)]
 async fn a_viewer_that_breaks_off_is_not_the_origins_failure() {
-    let mut world = World::new();
+    let mut world = world();
     let (mut viewer, request) = upload("POST", "content-length: 5").await;
     let fetched = world.send(request);
     let mut peer = world.peer().await;
@@ -117,7 +117,7 @@ async fn a_viewer_that_breaks_off_is_not_the_origins_failure() {
 
 #[tokio::test(start_paused = true)]
 async fn an_early_answer_passes_and_its_connection_is_not_reused() {
-    let mut world = World::new();
+    let mut world = world();
     let (_viewer, request) = upload("POST", "content-length: 1000").await;
     let fetched = world.send(request);
     let mut peer = world.peer().await;
@@ -132,7 +132,7 @@ async fn an_early_answer_passes_and_its_connection_is_not_reused() {
 
 #[tokio::test(start_paused = true)]
 async fn a_refused_connection_leaves_the_body_for_the_next() {
-    let mut world = World::new();
+    let mut world = world();
     world.script([Dialled::Refuse]);
     let (mut viewer, request) = upload("POST", "content-length: 4").await;
     viewer.write_all(b"body").await.unwrap();
@@ -142,4 +142,19 @@ async fn a_refused_connection_leaves_the_body_for_the_next() {
     assert_eq!(peer.reads(4).await, b"body");
     peer.says("HTTP/1.1 204 No Content\r\n\r\n").await;
     fetched.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upload_goes_over_the_connection_that_others_left() {
+    let mut world = world();
+    let mut peer = world.kept().await;
+    let (mut viewer, request) = upload("POST", "content-length: 4").await;
+    viewer.write_all(b"body").await.unwrap();
+    let fetched = world.send(request);
+    peer.asked().await;
+    assert_eq!(peer.reads(4).await, b"body");
+    peer.says("HTTP/1.1 204 No Content\r\n\r\n").await;
+    assert_eq!(fetched.await.unwrap().unwrap().timings.connect, None);
+    world.exchange(&mut peer).await;
+    assert_eq!(world.unseen(), 0);
 }
