@@ -2,13 +2,13 @@
 //!
 //! [`Origins::send`] takes a request in origin form and returns when the final head of
 //! the response has arrived. Below it: `attempt` carries out what `policy::failover`
-//! decides, `pool` lends connections and `kept` keeps them, `connection` is one of them, `tls` verifies whom
-//! we speak to, and [`Dial`] is the seam that tests replace.
+//! decides, `pool` lends connections, `kept` keeps them, `connection` is one of them, `tls`
+//! verifies whom we speak to, and [`Dial`] is the seam that tests replace.
 //!
-//! A request without a body goes over HTTP/1.1 by our own hand (`plain`), which takes a third
-//! of the work. Everything else is built on hyper's HTTP/1.1 connections and not on its pooling
-//! client, which bounds nothing per host and lets a request wait unseen for a stream of a busy
-//! HTTP/2 connection; and on `h2` itself for HTTP/2, since hyper hides interim responses there.
+//! A request without a body goes over HTTP/1.1 by our own hand (`plain`), for half the work.
+//! Everything else is built on hyper's HTTP/1.1 connections and not on its pooling client, which
+//! bounds nothing per host and lets a request wait unseen for a stream of a busy HTTP/2
+//! connection; and on `h2` itself for HTTP/2, since hyper hides interim responses there.
 //!
 //! What is bounded: connecting by `connect_timeout` (waiting for a permit, name, TCP and
 //! TLS together, per attempt), the final head and every pause within a body by

@@ -72,10 +72,10 @@ pub(super) enum Framing {
 
 impl Received {
     pub(super) fn new(
-        incoming: Incoming,
+        mut incoming: Incoming,
         framing: Framing,
         origin: &Arc<Origin>,
-        held: Option<Held>,
+        mut held: Option<Held>,
         upload: Option<Arc<Upload>>,
     ) -> Self {
         let left = match framing {
@@ -84,7 +84,6 @@ impl Received {
             Framing::Close => None,
         };
         let ended = framing == Framing::None || incoming.is_end_stream();
-        let (mut incoming, mut held) = (incoming, held);
         let lent = held.as_mut().and_then(|held| held.lent.as_mut());
         let patience = lent.map_or_else(|| incoming.patience(), Lent::patience);
         let mut received = Self {

@@ -196,9 +196,10 @@ impl Coming {
                 .map_or(self.piece, |left| self.piece.min(left.saturating_add(1))),
             _ => self.piece,
         };
-        if self.space.capacity() < wanted.div_ceil(2) {
-            // Takes the same room again, where whoever had it is through with it.
-            self.space.reserve(wanted);
+        // The same room again, where whoever had it is through with it. It is not made to grow,
+        // which would copy what was there.
+        if self.space.capacity() < wanted.div_ceil(2) && !self.space.try_reclaim(wanted) {
+            self.space = BytesMut::with_capacity(wanted);
         }
         let room = self.space.capacity();
         let read = pin!(self.connection.stream.read_buf(&mut self.space));

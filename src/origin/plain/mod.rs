@@ -7,7 +7,8 @@
 //!
 //! What an origin says is read at least as strictly as hyper reads it. Stricter is: a line of a
 //! head or of trailers ends in a carriage return and a line feed; the size of a chunk has 16
-//! digits at most, and what is written behind it no control characters.
+//! digits at most, and what is written behind it no control characters; no body is announced to
+//! be longer than 2^63 bytes.
 //!
 //! Nothing is read while nobody asks for it, so that a slow viewer slows its origin. An idle
 //! connection is read all the same, for its end, and lives as long as it has nothing to say.

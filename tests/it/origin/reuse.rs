@@ -202,6 +202,33 @@ async fn an_idle_connection_is_closed_at_its_age_and_not_before() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn of_more_than_may_be_idle_the_oldest_are_closed() {
+    let mut world = world();
+    let (mut gets, mut peers) = (Vec::new(), Vec::new());
+    for _ in 0..warmfront::origin::IDLE_MAX + 2 {
+        gets.push(world.get("/"));
+        let mut peer = world.peer().await;
+        peer.asked().await;
+        peers.push(peer);
+    }
+    for (peer, get) in peers.iter_mut().zip(gets) {
+        peer.says("HTTP/1.1 204 No Content\r\n\r\n").await;
+        get.await.unwrap().unwrap();
+    }
+    for peer in &mut peers[..2] {
+        peer.closes_at_once().await;
+    }
+    // The last is lent first, and the oldest are there still.
+    let kept = peers.len() - 2;
+    let again: Vec<_> = (0..kept).map(|_| world.get("/again")).collect();
+    for peer in peers[2..].iter_mut().rev() {
+        assert!(peer.asked().await.starts_with("GET /again "));
+    }
+    assert_eq!(world.unseen(), 0);
+    again.iter().for_each(JoinHandle::abort);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_keepalive_of_nothing_keeps_nothing() {
     let mut world = World::of(Origin {
         keepalive: Duration::ZERO,
