@@ -194,13 +194,12 @@ impl Memory {
         let mut shard = part.shard.write().unwrap_or_else(PoisonError::into_inner);
         let (weight, keys) = (shard.weight(), shard.keys() as u64);
         let done = work(&mut shard);
-        // A sum that wraps around takes away as well as it adds.
-        let more = (shard.weight().wrapping_sub(weight), shard.keys() as u64);
         part.weight.store(shard.weight(), Ordering::Relaxed);
-        self.sums.weight.fetch_add(more.0, Ordering::Relaxed);
-        self.sums
-            .keys
-            .fetch_add(more.1.wrapping_sub(keys), Ordering::Relaxed);
+        // A sum that wraps around takes away as well as it adds.
+        let more = shard.weight().wrapping_sub(weight);
+        self.sums.weight.fetch_add(more, Ordering::Relaxed);
+        let more = (shard.keys() as u64).wrapping_sub(keys);
+        self.sums.keys.fetch_add(more, Ordering::Relaxed);
         done
     }
 
