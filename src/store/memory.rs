@@ -42,8 +42,16 @@ const PART_BYTES_MIN: u64 = 8 << 20;
 pub(super) struct Memory {
     parts: Box<[Part]>,
     spread: Spread,
-    /// What all entries may weigh together, and what they do, in bytes.
+    /// What all entries may weigh together, in bytes.
     max: u64,
+    sums: Sums,
+}
+
+/// What changes with every entry, on a line of the processor's cache that no find reads.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct Sums {
+    /// What all entries weigh together, in bytes.
     weight: AtomicU64,
     keys: AtomicU64,
     evictions: AtomicU64,
@@ -51,7 +59,9 @@ pub(super) struct Memory {
     turn: AtomicUsize,
 }
 
+/// A part, on lines of the processor's cache that no other part is on.
 #[derive(Debug, Default)]
+#[repr(align(64))]
 struct Part {
     shard: RwLock<Shard>,
     /// What its entries weigh, for those who have not its lock; written by those who have.
@@ -74,10 +84,7 @@ impl Memory {
             parts: (0..parts).map(|_| Part::default()).collect(),
             spread: Spread::new(),
             max: bytes,
-            weight: AtomicU64::new(0),
-            keys: AtomicU64::new(0),
-            evictions: AtomicU64::new(0),
-            turn: AtomicUsize::new(0),
+            sums: Sums::default(),
         }
     }
 
@@ -161,8 +168,8 @@ impl Memory {
         let own = self.part(self.spread.of(key));
         let mut idle = 0;
         // Others may take what was made room for; where all parts are empty there is room.
-        while self.weight.load(Ordering::Relaxed) > rest && idle < self.parts.len() {
-            let next = self.turn.fetch_add(1, Ordering::Relaxed) % self.parts.len();
+        while self.sums.weight.load(Ordering::Relaxed) > rest && idle < self.parts.len() {
+            let next = self.sums.turn.fetch_add(1, Ordering::Relaxed) % self.parts.len();
             let weight = |part: usize| self.parts[part].weight.load(Ordering::Relaxed);
             let heavier = if weight(own) > weight(next) {
                 own
@@ -173,7 +180,7 @@ impl Memory {
             match gone {
                 Some(_) => {
                     idle = 0;
-                    self.evictions.fetch_add(1, Ordering::Relaxed);
+                    self.sums.evictions.fetch_add(1, Ordering::Relaxed);
                 }
                 None => idle += 1,
             }
@@ -187,12 +194,12 @@ impl Memory {
         let mut shard = part.shard.write().unwrap_or_else(PoisonError::into_inner);
         let (weight, keys) = (shard.weight(), shard.keys() as u64);
         let done = work(&mut shard);
-        // A sum that wraps around takes away as well as it adds.
-        let more = (shard.weight().wrapping_sub(weight), shard.keys() as u64);
         part.weight.store(shard.weight(), Ordering::Relaxed);
-        self.weight.fetch_add(more.0, Ordering::Relaxed);
-        self.keys
-            .fetch_add(more.1.wrapping_sub(keys), Ordering::Relaxed);
+        // A sum that wraps around takes away as well as it adds.
+        let more = shard.weight().wrapping_sub(weight);
+        self.sums.weight.fetch_add(more, Ordering::Relaxed);
+        let more = (shard.keys() as u64).wrapping_sub(keys);
+        self.sums.keys.fetch_add(more, Ordering::Relaxed);
         done
     }
 
@@ -221,12 +228,12 @@ impl Memory {
 
     /// How many keys there are.
     pub(super) fn keys(&self) -> u64 {
-        self.keys.load(Ordering::Relaxed)
+        self.sums.keys.load(Ordering::Relaxed)
     }
 
     /// How many were evicted for want of room.
     pub(super) fn evictions(&self) -> u64 {
-        self.evictions.load(Ordering::Relaxed)
+        self.sums.evictions.load(Ordering::Relaxed)
     }
 }
 
@@ -235,7 +242,7 @@ impl Memory {
     /// What the index believes that all entries weigh, and what they do.
     pub(super) fn weights(&self) -> (u64, u64) {
         let costs = self.objects().map(|(_, object)| object.cost());
-        (self.weight.load(Ordering::Relaxed), costs.sum())
+        (self.sums.weight.load(Ordering::Relaxed), costs.sum())
     }
 }
 

@@ -186,9 +186,8 @@ impl Store {
         true
     }
 
-    /// Hands every object that is stored all along to `each`, until that breaks: once, or twice
-    /// where something else came or went under its key meanwhile. What comes or goes meanwhile
-    /// may be among them. Nobody waits for it.
+    /// Hands every object that is stored all along to `each`, once, until that breaks. What comes
+    /// or goes meanwhile may be among them. Nobody waits for it.
     pub fn visit(&self, mut each: impl FnMut(Key, &Arc<Object>) -> ControlFlow<()>) {
         for (key, object) in self.objects() {
             if each(key, &object).is_break() {
