@@ -58,17 +58,18 @@ pub fn via<'a>(
     existing: impl IntoIterator<Item = &'a HeaderValue>,
     version: Version,
 ) -> HeaderValue {
+    // Constants: what is made of a text is looked at byte by byte.
     let ours = match version {
-        Version::HTTP_09 => "0.9 warmfront",
-        Version::HTTP_10 => "1.0 warmfront",
-        Version::HTTP_2 => "2.0 warmfront",
-        Version::HTTP_3 => "3.0 warmfront",
+        Version::HTTP_09 => const { HeaderValue::from_static("0.9 warmfront") },
+        Version::HTTP_10 => const { HeaderValue::from_static("1.0 warmfront") },
+        Version::HTTP_2 => const { HeaderValue::from_static("2.0 warmfront") },
+        Version::HTTP_3 => const { HeaderValue::from_static("3.0 warmfront") },
         // A foreign enum; everything else that hyper speaks is 1.1.
-        _ => "1.1 warmfront",
+        _ => const { HeaderValue::from_static("1.1 warmfront") },
     };
     let mut existing = existing.into_iter().peekable();
     if existing.peek().is_none() {
-        return HeaderValue::from_static(ours);
+        return ours;
     }
     append(existing, |line| line.push(ours.as_bytes()))
 }

@@ -295,6 +295,7 @@ fn head(status: StatusCode, headers: &HeaderMap, framing: Option<Framing>) -> Ve
 }
 
 fn line(head: &mut Vec<u8>, name: &str, value: &[u8]) {
+    head.reserve(name.len() + value.len() + 4);
     for part in [name.as_bytes(), b": ", value, b"\r\n"] {
         head.extend_from_slice(part);
     }

@@ -34,9 +34,14 @@ pub enum Plain<A> {
     Above,
 }
 
-/// A plain request that was looked at, with the configuration it came upon.
+/// A plain request that was looked at.
 #[derive(Debug)]
-pub struct PlainAsk {
+pub struct PlainAsk(pub(super) Box<Looked>);
+
+/// What was seen of it.
+#[derive(Debug)]
+pub(super) struct Looked {
+    /// The configuration it came upon.
     pub(super) site: Arc<Site>,
     pub(super) checked: Result<Ask, (Malformed, HeaderMap)>,
     /// What becomes of it, where that was found out.
@@ -64,11 +69,11 @@ pub fn at_hand(
     {
         return Plain::AtHand(body);
     }
-    Plain::Asked(PlainAsk {
+    Plain::Asked(PlainAsk(Box::new(Looked {
         site: Guard::into_inner(site),
         checked,
         intent,
-    })
+    })))
 }
 
 /// Writes the head of the answer to `ask` if it is at hand; its body then.

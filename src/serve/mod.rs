@@ -278,7 +278,7 @@ pub fn respond(edge: &Arc<Edge>, request: Request<Incoming>, viewer: Viewer) -> 
 }
 
 /// Answers a plain request that was not [`at_hand`].
-pub fn respond_plain(edge: &Arc<Edge>, asked: PlainAsk, viewer: Viewer) -> Responding {
+pub fn respond_plain(edge: &Arc<Edge>, PlainAsk(asked): PlainAsk, viewer: Viewer) -> Responding {
     let site = asked.site;
     match asked.checked {
         Ok(ask) => routed(edge, site, (ask, asked.intent), (None, None), viewer),
