@@ -34,7 +34,7 @@ impl Interim {
     /// Those to `request`.
     pub(super) fn of(request: &Request<Sent>) -> Self {
         Self {
-            pass: request.extensions().get::<OnInterim>().cloned(),
+            pass: request.body().on_interim().cloned(),
             ..Self::default()
         }
     }

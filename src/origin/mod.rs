@@ -93,8 +93,8 @@ pub struct Timings {
 
 /// What to do with interim responses, `103 Early Hints` above all (RFC 8297).
 ///
-/// Put it among the extensions of a request for [`Origins::send`]. It is called in
-/// the order of arrival, before `send` returns, and again when the request is repeated.
+/// Part of what is [`Sent`]. It is called in the order of arrival, before [`Origins::send`]
+/// returns, and again when the request is repeated.
 /// `100 Continue` is not passed on: nobody here sent an `Expect`. Neither is a 101 that an
 /// HTTP/2 origin sends before its response, where it means nothing (RFC 9113 §8.6).
 #[derive(Clone)]

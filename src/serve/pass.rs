@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use hyper::{body::Incoming, upgrade::OnUpgrade};
 
 use super::{
-    ReplyBody, Way,
+    Interims, ReplyBody, Way,
     errand::{Errand, log_failure, outgoing_request},
     led::{self, passing_on},
     partial, synth, tunnel,
@@ -188,12 +188,9 @@ pub(super) async fn for_coding(way: Way) -> Response<ReplyBody> {
 async fn send(way: &Way, sent: Sent, purpose: Purpose) -> Result<Fetched, Failure> {
     let behaviour = way.route.behaviour();
     let outgoing = || forward::request(&way.ask, way.rules(), &behaviour.origin.target, purpose);
-    let message = |outgoing, sent| {
-        let mut request = outgoing_request(outgoing, sent);
-        if let Some(interims) = way.interims.clone() {
-            request.extensions_mut().insert(interims.on_interim());
-        }
-        request
+    let message = |outgoing, sent: Sent| {
+        let interims = way.interims.clone().map(Interims::on_interim);
+        outgoing_request(outgoing, sent.with_interims(interims))
     };
     let again = || {
         outgoing()

@@ -22,6 +22,10 @@ use crate::origin::{
 /// a sign of something else beyond that.
 const LENGTH_MAX: u64 = u64::MAX >> 1;
 
+/// Room for the fields that a response gets on its way to the viewer, so that none of them
+/// makes the map move.
+const OURS: usize = 5;
+
 /// A head, and what it says about what follows.
 #[derive(Debug)]
 pub(super) struct Head {
@@ -108,7 +112,7 @@ fn head(
         Some(1) => Version::HTTP_11,
         _ => Version::HTTP_10,
     };
-    let mut fields = HeaderMap::with_capacity(found.headers.len());
+    let mut fields = HeaderMap::with_capacity(found.headers.len() + OURS);
     let mut length = Length::Unsaid;
     let (mut coded, mut closes, mut stays) = (false, false, version == Version::HTTP_11);
     let mut alike = Alike::default();

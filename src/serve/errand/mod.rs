@@ -120,11 +120,8 @@ impl Errand {
         let (asked, born) = (edge.clock.now(), birth.born());
         let interims = self.interims.take();
         let made = || {
-            let mut request = request(&self.way, stored.as_ref(), self.part.as_deref())?;
-            if let Some(interims) = interims.clone() {
-                request.extensions_mut().insert(interims.on_interim());
-            }
-            Some(request)
+            let sent = Sent::empty().with_interims(interims.clone().map(Interims::on_interim));
+            request(&self.way, sent, stored.as_ref(), self.part.as_deref())
         };
         let Some(request) = made() else {
             told.failed(UNSENDABLE);
@@ -264,7 +261,12 @@ const UNSENDABLE: Failure = Failure {
 
 /// The request to the origin, with the conditions that validate `stored`, or those
 /// that ask for the rest of `part`.
-fn request(way: &Way, stored: Option<&HeaderMap>, part: Option<&Object>) -> Option<Request<Sent>> {
+fn request(
+    way: &Way,
+    sent: Sent,
+    stored: Option<&HeaderMap>,
+    part: Option<&Object>,
+) -> Option<Request<Sent>> {
     let target = &way.route.behaviour().origin.target;
     let mut outgoing = forward::request(&way.ask, way.rules(), target, Purpose::Fill).ok()?;
     if let Some(stored) = stored {
@@ -274,7 +276,7 @@ fn request(way: &Way, stored: Option<&HeaderMap>, part: Option<&Object>) -> Opti
     if let Some(rest) = part.and_then(|part| rest(&part.head.to_map(), true)) {
         outgoing.headers.extend(rest);
     }
-    Some(outgoing_request(outgoing, Sent::empty()))
+    Some(outgoing_request(outgoing, sent))
 }
 
 /// `outgoing` as a message.

@@ -48,14 +48,13 @@ async fn interim_responses_are_not_final() {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let mut request = request("GET", "/");
     let noted = Arc::clone(&seen);
-    request
-        .extensions_mut()
-        .insert(OnInterim::new(move |status, headers| {
-            noted
-                .lock()
-                .unwrap()
-                .push((status.as_u16(), headers["link"].clone()));
-        }));
+    let on_interim = OnInterim::new(move |status, headers| {
+        noted
+            .lock()
+            .unwrap()
+            .push((status.as_u16(), headers["link"].clone()));
+    });
+    *request.body_mut() = Sent::empty().with_interims(Some(on_interim));
     let fetched = world.send(request);
     let mut peer = world.peer().await;
     peer.asked().await;

@@ -12,12 +12,11 @@ fn noting() -> (Request<Sent>, Seen) {
     let seen = Seen::default();
     let noted = Arc::clone(&seen);
     let mut request = request("GET", "/");
-    request
-        .extensions_mut()
-        .insert(OnInterim::new(move |status, headers| {
-            let link = headers.get("link").cloned();
-            noted.lock().unwrap().push((status.as_u16(), link));
-        }));
+    let on_interim = OnInterim::new(move |status, headers| {
+        let link = headers.get("link").cloned();
+        noted.lock().unwrap().push((status.as_u16(), link));
+    });
+    *request.body_mut() = Sent::empty().with_interims(Some(on_interim));
     (request, seen)
 }
 
