@@ -186,8 +186,13 @@ impl Respond for Constant {
     type Body = Full<Bytes>;
     type Asked = Infallible;
 
-    fn at_hand(&self, _: Parts, _: &Viewer, _: &mut Lines) -> Plain<Infallible> {
-        Plain::Above
+    fn at_hand(
+        &self,
+        _: impl FnOnce() -> Option<Parts>,
+        _: &Viewer,
+        _: &mut Lines,
+    ) -> Option<Plain<Infallible>> {
+        None
     }
 
     async fn respond_plain(self, asked: Infallible, _: Viewer) -> Response<Full<Bytes>> {

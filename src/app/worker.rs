@@ -43,7 +43,12 @@ impl Respond for Serving {
     type Body = ReplyBody;
     type Asked = PlainAsk;
 
-    fn at_hand(&self, head: Parts, viewer: &Viewer, out: &mut Lines) -> Plain<PlainAsk> {
+    fn at_hand(
+        &self,
+        head: impl FnOnce() -> Option<Parts>,
+        viewer: &Viewer,
+        out: &mut Lines,
+    ) -> Option<Plain<PlainAsk>> {
         self.edge.at_hand(head, viewer, out)
     }
 

@@ -146,8 +146,8 @@ impl<I: AsyncRead + AsyncWrite + Unpin, R: Respond> Express<I, R> {
         let mut lines = LINES.take().unwrap_or_default();
         lines.clear();
         let looked_at = || {
-            let head = head::plain(bytes)?;
-            Some(self.respond.at_hand(head, &self.viewer, &mut lines))
+            let head = || head::plain(bytes);
+            self.respond.at_hand(head, &self.viewer, &mut lines)
         };
         // Who panics here panics in hyper's care as well, and is answered there.
         let answered = match catch_unwind(AssertUnwindSafe(looked_at)) {
@@ -163,7 +163,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin, R: Respond> Express<I, R> {
                 self.turn = Turn::Asked(Box::pin(answer));
                 Ok(true)
             }
-            Ok(Some(Plain::Above) | None) | Err(_) => Ok(false),
+            Ok(None) | Err(_) => Ok(false),
         };
         LINES.set(Some(lines));
         answered

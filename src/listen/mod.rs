@@ -83,11 +83,17 @@ pub trait Respond: Clone + Send + Sync + Unpin + 'static {
     /// What is known of a plain request that is not at hand.
     type Asked: Send + 'static;
 
-    /// Writes the head of the answer to `head`, a GET without content over HTTP/1.1, to `out`
-    /// if it is at hand.
+    /// Writes the head of the answer to a plain request, a GET without content over HTTP/1.1,
+    /// to `out` if it is at hand; `None` where [`respond`](Self::respond) is to be asked.
     ///
-    /// A panic counts as [`Plain::Above`].
-    fn at_hand(&self, head: Parts, viewer: &Viewer, out: &mut Lines) -> Plain<Self::Asked>;
+    /// `head` is the request's, and read only for whoever wants it; `None` if it is not plain.
+    /// A panic counts as `None`.
+    fn at_hand(
+        &self,
+        head: impl FnOnce() -> Option<Parts>,
+        viewer: &Viewer,
+        out: &mut Lines,
+    ) -> Option<Plain<Self::Asked>>;
 
     /// The answer to a plain request that was not at hand, otherwise as
     /// [`respond`](Self::respond) gives it.
@@ -112,7 +118,12 @@ impl Respond for Arc<Edge> {
     type Body = ReplyBody;
     type Asked = PlainAsk;
 
-    fn at_hand(&self, head: Parts, viewer: &Viewer, out: &mut Lines) -> Plain<PlainAsk> {
+    fn at_hand(
+        &self,
+        head: impl FnOnce() -> Option<Parts>,
+        viewer: &Viewer,
+        out: &mut Lines,
+    ) -> Option<Plain<PlainAsk>> {
         serve::at_hand(self, head, viewer, out)
     }
 

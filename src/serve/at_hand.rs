@@ -30,8 +30,6 @@ pub enum Plain<A> {
     AtHand(Bytes),
     /// It is not at hand, and [`respond_plain`](super::respond_plain) has the answer.
     Asked(A),
-    /// The HTTP library is to read it, and [`respond`](super::respond) has the answer.
-    Above,
 }
 
 /// A plain request that was looked at.
@@ -48,32 +46,35 @@ pub(super) struct Looked {
     pub(super) intent: Option<Intent>,
 }
 
-/// Writes the head of the answer to `head`, a GET without content over HTTP/1.1, to `out` if
-/// it is at hand, and counts the request; a short body is written as well. Otherwise nothing
-/// is counted.
+/// Writes the head of the answer to a plain request to `out` if it is at hand, and counts it;
+/// a short body is written as well. Otherwise nothing is counted; `None`, and `head` may not be
+/// read, where the HTTP library is to read it.
 pub fn at_hand(
     edge: &Edge,
-    head: request::Parts,
+    head: impl FnOnce() -> Option<request::Parts>,
     viewer: &Viewer,
     out: &mut Lines,
-) -> Plain<PlainAsk> {
+) -> Option<Plain<PlainAsk>> {
     let site = edge.site.load();
     if !site.snapshot.server.express {
-        return Plain::Above;
+        return None;
     }
+    let head = head()?;
     let checked = ask::checked(head, false, viewer, edge.clock.now());
     let checked = checked.map(|ask| peer::behind(ask, &site.snapshot.proxies.trusted));
     let mut intent = None;
     if let Ok(ask) = &checked
         && let Some(body) = written(edge, &site, (ask, viewer), &mut intent, out)
     {
-        return Plain::AtHand(body);
+        return Some(Plain::AtHand(body));
     }
-    Plain::Asked(PlainAsk(Box::new(Looked {
-        site: Guard::into_inner(site),
+    let site = Guard::into_inner(site);
+    let looked = Looked {
+        site,
         checked,
         intent,
-    })))
+    };
+    Some(Plain::Asked(PlainAsk(Box::new(looked))))
 }
 
 /// Writes the head of the answer to `ask` if it is at hand; its body then.

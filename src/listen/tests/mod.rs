@@ -203,20 +203,23 @@ impl Respond for Clinic {
 
     type Asked = Request<()>;
 
-    /// `/at-hand…` is, as often as `beneath` allows; `/beneath-panic` panics.
-    fn at_hand(&self, head: Parts, _: &Viewer, out: &mut Lines) -> Plain<Request<()>> {
+    /// `/at-hand…` is, if `beneath` allows; `/beneath-panic` panics.
+    fn at_hand(
+        &self,
+        head: impl FnOnce() -> Option<Parts>,
+        _: &Viewer,
+        out: &mut Lines,
+    ) -> Option<Plain<Request<()>>> {
+        let head = self.beneath.then(head)??;
         let path = head.uri.path();
         assert_ne!(path, "/beneath-panic", "as the test wanted");
-        if !self.beneath {
-            return Plain::Above;
-        }
         if !path.starts_with("/at-hand") {
-            return Plain::Asked(Request::from_parts(head, ()));
+            return Some(Plain::Asked(Request::from_parts(head, ())));
         }
         let body = at_hand(path);
         let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
         out.push(head.as_bytes());
-        Plain::AtHand(body)
+        Some(Plain::AtHand(body))
     }
 
     async fn respond_plain(self, asked: Request<()>, viewer: Viewer) -> Response<Self::Body> {
