@@ -35,26 +35,11 @@ but for requests a second.
   `benches/peers/conf`.
 - Load: wrk with 64 connections; h2load with 16 connections of 10 streams for HTTP/2, and with a fixed rate for latencies; 500 connections of our
   own for the herd. TLS: ECDSA P-256, nothing resumed.
+- One worker each; what it costs that several share what is stored is measured by `benches/scaling/run`, whose README has the figures.
 - Machine: {machine}. Neighbours on a shared machine move absolute numbers; compare ratios.
 
 Versions: {versions}.
 """
-
-# What `benches/scaling/run` gave; it is no part of the run that writes the page.
-SCALING = """
-## Two workers
-
-CPU µs a hit of 1 KiB at 20,000 hits/s, by `benches/scaling/run`, 6 rounds of 3 s beside busy neighbours, where rounds of one way were up to 40 % apart:
-
-| | one worker | two processes | two workers | two workers : two processes |
-|---|--:|--:|--:|--:|
-| one URL | 10.95 | 10.70 | 12.95 | 1.21 |
-| 10,000 URLs | 11.36 | 11.95 | 13.12 | 1.12 |
-
-Two workers that do 1.8 times as much as one cost at most 1.11 times as much as two processes that share nothing. A hit writes to two lines of
-the processor's cache that other workers write to as well: the lock of a part of the index, and the counter of the object.
-"""
-
 
 def page(samples, versions, arguments):
     text = METHOD.format(
@@ -73,7 +58,7 @@ def page(samples, versions, arguments):
     if hits:
         text += "\n## What reached the origin\n\n"
         text += rows(hits, lambda taken, _: f"{total(taken, 'origin'):,} of {total(taken, 'requests'):,}")
-    return text + SCALING
+    return text
 
 
 def table(samples, names, key, relative=False):

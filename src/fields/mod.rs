@@ -22,6 +22,7 @@ pub mod hop;
 pub mod host;
 pub mod iso8601;
 pub mod language;
+pub mod line;
 pub mod list;
 pub mod path;
 pub mod query;

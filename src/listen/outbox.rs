@@ -16,6 +16,8 @@ use std::{
 
 use http::{HeaderMap, StatusCode};
 
+use crate::fields::line;
+
 /// How many interim responses one request may have; further ones are dropped. As many as
 /// one attempt of ours may bring, and enough for a `102 Processing` now and then.
 pub(super) const INTERIMS_MAX: usize = 32;
@@ -167,15 +169,10 @@ impl Posted {
 
 /// A head, as HTTP/1.1 writes it.
 fn head(status: StatusCode, headers: &HeaderMap) -> Vec<u8> {
-    let reason = status.canonical_reason().unwrap_or_default();
-    // "A server MUST send the space that separates the status-code from the reason-phrase
-    // even when the reason-phrase is absent" (RFC 9112 §4).
-    let mut head = format!("HTTP/1.1 {} {reason}\r\n", status.as_str()).into_bytes();
+    let mut head = Vec::new();
+    line::push_status(&mut head, status);
     for (name, value) in headers {
-        head.extend_from_slice(name.as_str().as_bytes());
-        head.extend_from_slice(b": ");
-        head.extend_from_slice(value.as_bytes());
-        head.extend_from_slice(b"\r\n");
+        line::push_field(&mut head, name.as_str(), value.as_bytes());
     }
     head.extend_from_slice(b"\r\n");
     head

@@ -16,7 +16,7 @@ use smallvec::SmallVec;
 use tokio::io::AsyncWrite;
 
 use crate::{
-    fields::{date, text::Text},
+    fields::{date, line, text::Text},
     time::Clock,
 };
 
@@ -257,16 +257,7 @@ fn framing<B: Body>(status: StatusCode, headers: &HeaderMap, body: &B) -> Option
 /// The head, as HTTP/1.1 writes it; what tells of the body's end is written here alone.
 fn head(status: StatusCode, headers: &HeaderMap, framing: Option<Framing>) -> Vec<u8> {
     let mut head = Vec::with_capacity(ROOM_BYTES + headers.len() * LINE_BYTES);
-    if status == StatusCode::OK {
-        head.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
-    } else {
-        // "A server MUST send the space that separates the status-code from the
-        // reason-phrase even when the reason-phrase is absent" (RFC 9112 §4).
-        let reason = status.canonical_reason().unwrap_or_default();
-        for part in ["HTTP/1.1 ", status.as_str(), " ", reason, "\r\n"] {
-            head.extend_from_slice(part.as_bytes());
-        }
-    }
+    line::push_status(&mut head, status);
     let mut dated = false;
     for (name, value) in headers {
         match *name {
@@ -274,29 +265,22 @@ fn head(status: StatusCode, headers: &HeaderMap, framing: Option<Framing>) -> Ve
             header::DATE => dated = true,
             _ => {}
         }
-        line(&mut head, name.as_str(), value.as_bytes());
+        line::push_field(&mut head, name.as_str(), value.as_bytes());
     }
     match framing {
         Some(Framing::Length(length)) => {
             let mut digits = Text::<20>::default();
             digits.push_number(length);
-            line(&mut head, "content-length", digits.as_bytes());
+            line::push_field(&mut head, "content-length", digits.as_bytes());
         }
-        Some(Framing::Chunked) => line(&mut head, "transfer-encoding", b"chunked"),
+        Some(Framing::Chunked) => line::push_field(&mut head, "transfer-encoding", b"chunked"),
         None => {}
     }
     // "An origin server with a clock MUST generate a Date header field in all 2xx
     // (Successful), 3xx (Redirection), and 4xx (Client Error) responses" (RFC 9110 §6.6.1).
     if !dated {
-        line(&mut head, "date", &date::format(Clock::System.now()));
+        line::push_field(&mut head, "date", &date::format(Clock::System.now()));
     }
     head.extend_from_slice(b"\r\n");
     head
-}
-
-fn line(head: &mut Vec<u8>, name: &str, value: &[u8]) {
-    head.reserve(name.len() + value.len() + 4);
-    for part in [name.as_bytes(), b": ", value, b"\r\n"] {
-        head.extend_from_slice(part);
-    }
 }

@@ -5,7 +5,7 @@
 
 use http::{HeaderMap, HeaderName, Method, Request, header::HOST};
 
-use crate::origin::sent::Sent;
+use crate::{fields::line, origin::sent::Sent};
 
 /// The head of `request`, in origin form (RFC 9112 §3.2.1).
 pub(super) fn head(request: &Request<Sent>) -> Vec<u8> {
@@ -19,18 +19,18 @@ pub(super) fn head(request: &Request<Sent>) -> Vec<u8> {
     text.extend_from_slice(if target.is_empty() { "/" } else { target }.as_bytes());
     text.extend_from_slice(b" HTTP/1.1\r\n");
     if let Some(authority) = authority {
-        field(&mut text, "host", authority.as_bytes());
+        line::push_field(&mut text, "host", authority.as_bytes());
     }
     for (name, value) in fields {
         if is_ours(name) || authority.is_some() && name == HOST {
             continue;
         }
-        field(&mut text, name.as_str(), value.as_bytes());
+        line::push_field(&mut text, name.as_str(), value.as_bytes());
     }
     // "A user agent SHOULD send Content-Length in a request when the method defines a meaning
     // for enclosed content and it is not sending Transfer-Encoding." (RFC 9110 §8.6)
     if matches!(*method, Method::POST | Method::PUT | Method::PATCH) {
-        field(&mut text, "content-length", b"0");
+        line::push_field(&mut text, "content-length", b"0");
     }
     text.extend_from_slice(b"\r\n");
     text
@@ -43,13 +43,6 @@ fn is_ours(name: &HeaderName) -> bool {
         name.as_str(),
         "connection" | "keep-alive" | "content-length" | "proxy-connection" | "transfer-encoding"
     )
-}
-
-fn field(text: &mut Vec<u8>, name: &str, value: &[u8]) {
-    text.extend_from_slice(name.as_bytes());
-    text.extend_from_slice(b": ");
-    text.extend_from_slice(value);
-    text.extend_from_slice(b"\r\n");
 }
 
 /// How long `fields` are as text.
