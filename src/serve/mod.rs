@@ -7,29 +7,22 @@
 //! A viewer that leaves drops its answer's body and nothing else: a fetch for the store
 //! goes on, a passing one is cancelled.
 
-use std::{
-    cell::Cell,
-    future::Future,
-    net::SocketAddr,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll, ready},
-};
+use std::{cell::Cell, net::SocketAddr, sync::Arc};
 
 use arc_swap::ArcSwap;
 use http::{HeaderValue, Request, Response};
 use hyper::{body::Incoming, upgrade::OnUpgrade};
-use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
 use ask::Asked;
 use finish::Finish;
 use recode::{Chosen, Missing};
+use responding::Wait;
 
 use crate::{
     flight::Flights,
     ledger::Ledger,
-    observe::{CacheResult, Events, Histogram, Meters},
+    observe::{CacheResult, Events, Meters},
     origin::Origins,
     policy::{
         Ask, Key, Meta, Rules, Scheme, ServerTiming,
@@ -61,6 +54,7 @@ mod recode;
 mod remember;
 mod reply;
 mod request_id;
+mod responding;
 mod searches;
 mod synth;
 mod tunnel;
@@ -74,6 +68,7 @@ pub use miss::{REFRESHES_MAX, Refreshes};
 pub use recode::{RECODINGS_MAX, Recoder};
 pub use reply::{BrokenBody, ReplyBody};
 pub use request_id::RequestIds;
+pub use responding::Responding;
 pub use searches::Searches;
 
 /// One configuration, and the handles its requests count with.
@@ -385,20 +380,6 @@ fn cached(mut way: Way, key: Key) -> Responding {
     Responding::later(wait, miss::miss(way, key, found))
 }
 
-/// How long a viewer waits for an answer that is not at hand.
-struct Wait {
-    since: Instant,
-    clock: Clock,
-    took: Histogram,
-}
-
-impl Wait {
-    fn over(self) {
-        let now = self.clock.instant();
-        self.took.observe(now.saturating_duration_since(self.since));
-    }
-}
-
 /// Answers from `object`, once it is decoded for a viewer that does not accept its coding; by
 /// the origin where it cannot be.
 async fn decoded(way: Way, key: Key, object: Arc<Object>) -> Response<ReplyBody> {
@@ -422,77 +403,6 @@ async fn decoded(way: Way, key: Key, object: Arc<Object>) -> Response<ReplyBody>
             let answer = hit::stale(&way, &object, chosen, standing);
             miss::refresh(way, key, object);
             answer
-        }
-    }
-}
-
-/// An answer on its way: at hand for a hit, otherwise a future on the heap, so that a
-/// connection does not reserve room for the rare.
-pub enum Responding {
-    /// At hand; `None` once it was taken.
-    Now(Option<Response<ReplyBody>>),
-    /// Waiting for the origin. Dropping it is the viewer leaving.
-    Later(Pin<Box<dyn Future<Output = Response<ReplyBody>> + Send>>),
-}
-
-impl Responding {
-    fn later(
-        wait: Wait,
-        answer: impl Future<Output = Response<ReplyBody>> + Send + 'static,
-    ) -> Self {
-        Self::Later(Box::pin(Timed {
-            answer,
-            wait: Some(wait),
-        }))
-    }
-
-    /// The same answer, finished.
-    fn finished(self, finish: Finish) -> Self {
-        match self {
-            Self::Now(answer) => Self::Now(answer.map(|answer| finish.finish(answer))),
-            Self::Later(answer) => {
-                Self::Later(Box::pin(async move { finish.finish(answer.await) }))
-            }
-        }
-    }
-}
-
-pin_project! {
-    /// An answer whose wait is counted when it is there. An `async` block would hold the
-    /// answer twice.
-    struct Timed<F> {
-        #[pin]
-        answer: F,
-        wait: Option<Wait>,
-    }
-}
-
-impl<F: Future> Future for Timed<F> {
-    type Output = F::Output;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let this = self.project();
-        let answer = ready!(this.answer.poll(cx));
-        if let Some(wait) = this.wait.take() {
-            wait.over();
-        }
-        Poll::Ready(answer)
-    }
-}
-
-impl From<Response<ReplyBody>> for Responding {
-    fn from(answer: Response<ReplyBody>) -> Self {
-        Self::Now(Some(answer))
-    }
-}
-
-impl Future for Responding {
-    type Output = Response<ReplyBody>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.get_mut() {
-            Self::Now(answer) => answer.take().map_or(Poll::Pending, Poll::Ready),
-            Self::Later(answer) => answer.as_mut().poll(cx),
         }
     }
 }
