@@ -240,9 +240,12 @@ impl<I: AsyncRead + AsyncWrite + Unpin, R: Respond> Express<I, R> {
         }
     }
 
-    /// Sees whether the viewer has left that is waited with; what it says is read ahead, one
-    /// look at a time.
+    /// Sees whether the viewer has left that is waited with, or was cut; what it says is read
+    /// ahead, one look at a time.
     fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.wire.vitals().order() == Order::Cut {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
         if self.wire.ahead().is_empty() {
             let mut space = [const { MaybeUninit::<u8>::uninit() }; LOOK_AHEAD_MAX];
             let mut buf = ReadBuf::uninit(&mut space);

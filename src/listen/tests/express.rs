@@ -3,7 +3,10 @@
 use proptest::prelude::*;
 use tokio::runtime;
 
-use super::{super::vitals::Stage, *};
+use super::{
+    super::vitals::{Order, Stage},
+    *,
+};
 
 fn get(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n")
@@ -80,6 +83,22 @@ async fn an_answer_waits_for_the_one_before() {
         house.clinic.released.send_replace(true);
         let seen = answer(&mut viewer, "/at-hand/1").await;
         assert!(seen.contains("waitedHTTP/1.1 200"), "{seen}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_waited_for_is_cut_whatever_came_behind_its_request() {
+    for (path, seen) in [("/wait", ""), ("/drip", "drip\r\n")] {
+        let house = House::open();
+        let mut viewer = house.connect();
+        viewer.write_all(get(path).as_bytes()).await.unwrap();
+        answer(&mut viewer, seen).await;
+        sleep(Duration::from_millis(10)).await;
+        viewer.write_all(b"GET /at-hand").await.unwrap();
+        sleep(Duration::from_millis(10)).await;
+        house.roll.entries()[0].vitals().give(Order::Cut);
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(house.roll.open(), 0, "{path}");
     }
 }
 
