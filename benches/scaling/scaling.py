@@ -1,8 +1,9 @@
 """Measures the CPU time of a hit for one worker, for two that share nothing, and for two of one process; see README.md."""
 
 import argparse
+import contextlib
 import os
-import re
+import socket
 import statistics
 import subprocess
 import sys
@@ -17,7 +18,8 @@ import processes
 from workloads import URLS, requests_of_h2load, url
 
 CPUS = (0, 1)
-CONNECTIONS = 8
+# Of each generator: enough that the kernel deals them out nearly evenly.
+CONNECTIONS = 32
 # Two workers of one process may cost so much of what two without anything in common do: then two cores do 1.8 times as much as one.
 MOST = 2 / 1.8
 
@@ -46,40 +48,57 @@ def main():
 
 def measured(ground, way, paths, arguments):
     """The CPU time that a hit costs the edge, in microseconds."""
-    running, targets = [], []
-    list_ = ground.folder / "urls"
-    try:
-        for number in range(way[0]):
-            running.append(edge(ground, number, way[1], targets))
+    processes_, workers = way
+    running = []
+    with contextlib.ExitStack() as stack:
+        stack.callback(processes.stop, running)
+        sockets = listening(stack, processes_ * workers)
+        port = sockets[0].getsockname()[1]
+        for number in range(processes_):
+            own = sockets[number * workers : (number + 1) * workers]
+            edge(ground, number, workers, port, own, paths, running)
         place(running)
-        for port in targets:
-            asking.get(port, *paths)
-        # So many generators for each way alike, half of them on each CPU; where there is one port, it has them all.
-        ports = [targets[at % len(targets)] for at in range(len(CPUS))]
-        loads = [(cpu, port) for cpu in CPUS for port in ports]
+        for each in sockets:
+            each.close()
         served = int(asking.get(ground.origin_port, "/count"))
-        with_load(loads, paths, list_, arguments, 1)
+        list_ = ground.folder / "urls"
+        list_.write_text("".join(f"http://127.0.0.1:{port}{path}\n" for path in paths))
+        with_load(list_, arguments.rate, 1)
         before = processes.cpu_seconds(running)
-        requests = with_load(loads, paths, list_, arguments, arguments.seconds)
+        requests = with_load(list_, arguments.rate, arguments.seconds)
         spent = processes.cpu_seconds(running) - before
         if int(asking.get(ground.origin_port, "/count")) != served:
             raise RuntimeError("hits reached the origin")
         if requests < 0.9 * arguments.rate * arguments.seconds:
             raise RuntimeError(f"only {requests} requests: this machine does not do {arguments.rate} a second")
         return spent / requests * 1e6
-    finally:
-        processes.stop(running)
 
 
-def edge(ground, number, workers, targets):
-    """Starts an edge of so many workers, and puts its port to `targets`."""
-    (port,) = peers.ports(ground.target, 1)
-    # Nothing but what is measured: what anyone else listens on is another thread's work.
-    text = f"""
+def listening(stack, count):
+    """So many sockets that listen at one port, among which the kernel deals out connections."""
+    sockets = []
+    for _ in range(count):
+        one = stack.enter_context(socket.socket())
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        one.bind(("127.0.0.1", sockets[0].getsockname()[1] if sockets else 0))
+        sockets.append(one)
+    for one in sockets:
+        one.listen(1024)
+    return sockets
+
+
+def edge(ground, number, workers, port, sockets, paths, running):
+    """Starts an edge of so many workers at `sockets`, as a service manager does, with `paths` in its store."""
+    (aside,) = peers.ports(ground.target, 1)
+    # At a port of its own it is warmed; nothing else is left out of which another thread would get work.
+    config = ground.folder / f"{number}.toml"
+    config.write_text(f"""
         [server]
         workers = {workers}
         [[listener]]
         address = "127.0.0.1:{port}"
+        [[listener]]
+        address = "127.0.0.1:{aside}"
         [[origin]]
         id = "origin"
         url = "http://127.0.0.1:{ground.origin_port}"
@@ -88,15 +107,23 @@ def edge(ground, number, workers, targets):
         [[distribution.behaviour]]
         path = "*"
         origin = "origin"
-        """
-    config = ground.folder / f"{number}.toml"
-    config.write_text(text)
-    command = [f"{ground.target}/warmfront", "run", "--config", str(config)]
-    every = ",".join(map(str, CPUS))
-    process = processes.start(every, command, ground.folder / "output.log")
-    asking.wait(port, "/1k/ready", 30)
-    targets.append(port)
-    return process
+        """)
+    fds = [one.fileno() for one in sockets]
+    # The first lands at 3: whatever is there or follows is moved out of the way before.
+    moves = [f"exec {at + 100}<&{fd}" for at, fd in enumerate(fds)] + [f"exec {at + 3}<&{at + 100}" for at in range(len(fds))]
+    script = "; ".join([*moves, f"export LISTEN_FDS={len(fds)} LISTEN_PID=$$", 'exec "$@"'])
+    with open(ground.folder / "output.log", "ab") as output:
+        running.append(
+            subprocess.Popen(
+                ["bash", "-c", script, "bash", f"{ground.target}/warmfront", "run", "--config", str(config)],
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                pass_fds=fds,
+            )
+        )
+    asking.wait(aside, "/1k/ready", 30)
+    asking.get(aside, *paths)
 
 
 def place(running):
@@ -108,19 +135,16 @@ def place(running):
                 os.sched_setaffinity(int(task.name), {free.pop(0)})
 
 
-def with_load(loads, paths, list_, arguments, seconds):
-    """Asks for `paths` over and over at the rate, for so long; how many answers there were."""
-    each = arguments.rate // (len(loads) * CONNECTIONS)
-    started = []
-    for at, (cpu, port) in enumerate(loads):
-        urls = list_.with_suffix(f".{at}")
-        urls.write_text("".join(f"http://127.0.0.1:{port}{path}\n" for path in paths))
-        # Its own field, since it would name the address: what was warmed is another host's.
-        command = ["h2load", "--h1", f"-c{CONNECTIONS}", f"--rps={each}", f"-D{seconds}", f"-i{urls}"]
-        command += ["-H", f":authority: {asking.HOST}"]
-        started.append(
-            subprocess.Popen(["taskset", "-c", str(cpu), *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        )
+def with_load(list_, rate, seconds):
+    """Asks for what `list_` names over and over at the rate, for so long; how many answers there were."""
+    each = rate // (len(CPUS) * CONNECTIONS)
+    # Its own field, since it would name the address: what was warmed is another host's.
+    command = ["h2load", "--h1", f"-c{CONNECTIONS}", f"--rps={each}", f"-D{seconds}", f"-i{list_}"]
+    command += ["-H", f":authority: {asking.HOST}"]
+    started = [
+        subprocess.Popen(["taskset", "-c", str(cpu), *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        for cpu in CPUS
+    ]
     return sum(requests_of_h2load(process.communicate(timeout=60)[0]) for process in started)
 
 
