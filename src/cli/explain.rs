@@ -147,14 +147,14 @@ impl Explain {
             .get(header::CONTENT_LENGTH)
             .is_some_and(|length| length != "0")
             || head.headers.contains_key(header::TRANSFER_ENCODING);
-        let ask = match serve::checked(head, has_body, &viewer, Clock::System.now()) {
+        let mut ask = match serve::checked(head, has_body, &viewer, Clock::System.now()) {
             Ok(ask) => ask,
             Err((why, _)) => {
                 told.push(refused(why.status, why.error));
                 return Ok(told);
             }
         };
-        let ask = peer::behind(ask, &site.proxies.trusted);
+        peer::look_behind(&mut ask, &site.proxies.trusted);
         if let Some(path) = &ask.rewritten {
             told.push(Decision::new("path", &**path));
         }
@@ -340,7 +340,8 @@ fn to_origin(ask: &Ask, route: &Route, purpose: Purpose) -> Result<Decision, Str
     let outgoing = forward::request(ask, &behaviour.rules, &origin.target, purpose)
         .map_err(|why| format!("origin {:?}: {why}", origin.id))?;
     let ours: Vec<&HeaderName> = origin.target.headers.iter().map(|(name, _)| name).collect();
-    let details = outgoing.headers.iter().map(|(name, value)| {
+    let headers = outgoing.headers();
+    let details = headers.iter().map(|(name, value)| {
         // What the configuration adds may be a secret.
         if ours.contains(&name) {
             format!("{name}: (configured)")
@@ -348,7 +349,12 @@ fn to_origin(ask: &Ask, route: &Route, purpose: Purpose) -> Result<Decision, Str
             field(name, value)
         }
     });
-    let answer = format!("{:?}: {} {}", origin.id, outgoing.method, outgoing.target);
+    let answer = format!(
+        "{:?}: {} {}",
+        origin.id,
+        outgoing.method(),
+        outgoing.target()
+    );
     Ok(Decision::new("origin", answer).with(details.collect()))
 }
 

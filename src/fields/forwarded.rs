@@ -18,15 +18,14 @@ pub const PSEUDONYM: &str = "warmfront";
 /// absent; what came is neither checked nor trusted, so only the last address is
 /// ours. An IPv4 address that a dual-stack socket reports as `::ffff:a.b.c.d` is
 /// written as IPv4.
-pub fn append_for<'a>(
-    existing: impl IntoIterator<Item = &'a HeaderValue>,
-    addr: IpAddr,
-) -> HeaderValue {
-    append(existing, |line| match addr.to_canonical() {
-        IpAddr::V4(addr) => push_v4(line, addr),
+pub fn append_for<'a>(existing: impl IntoIterator<Item = &'a HeaderValue>, addr: IpAddr) -> Line {
+    let mut line = list(existing);
+    match addr.to_canonical() {
+        IpAddr::V4(addr) => push_v4(&mut line, addr),
         // Writing to a `Line` cannot fail.
         IpAddr::V6(addr) => drop(write!(line, "{addr}")),
-    })
+    }
+    line
 }
 
 /// Writes `addr`, from its end; a tenth of what formatting it takes.
@@ -71,34 +70,26 @@ pub fn via<'a>(
     if existing.peek().is_none() {
         return ours;
     }
-    append(existing, |line| line.push(ours.as_bytes()))
+    let mut line = list(existing);
+    line.push(ours.as_bytes());
+    // What field values are made of is a field value; if it ever were not, what we know
+    // ourselves still goes out.
+    HeaderValue::from_bytes(line.as_bytes()).unwrap_or(ours)
 }
 
 /// A field value built on the stack.
-type Line = Text<128>;
+pub type Line = Text<128>;
 
-/// One line that lists the values and then what `last` adds; empty values are left out.
-fn append<'a>(
-    existing: impl IntoIterator<Item = &'a HeaderValue>,
-    last: impl Fn(&mut Line),
-) -> HeaderValue {
+/// One line that lists the values, and awaits another; empty ones are left out.
+fn list<'a>(values: impl IntoIterator<Item = &'a HeaderValue>) -> Line {
     let mut line = Line::default();
-    for value in existing {
+    for value in values {
         if !value.is_empty() {
             line.push(value.as_bytes());
             line.push(b", ");
         }
     }
-    last(&mut line);
-    // What field values are made of is a field value; if it ever were not, what
-    // we know ourselves still goes out.
-    HeaderValue::from_bytes(line.as_bytes())
-        .or_else(|_| {
-            let mut alone = Line::default();
-            last(&mut alone);
-            HeaderValue::from_bytes(alone.as_bytes())
-        })
-        .unwrap_or_else(|_| HeaderValue::from_static(PSEUDONYM))
+    line
 }
 
 #[cfg(test)]
@@ -115,7 +106,8 @@ mod tests {
     fn the_viewer_is_appended_without_a_port() {
         #[track_caller]
         fn check(existing: &[&str], addr: &str, wanted: &str) {
-            assert_eq!(append_for(&values(existing), addr.parse().unwrap()), wanted);
+            let line = append_for(&values(existing), addr.parse().unwrap());
+            assert_eq!(line.as_bytes(), wanted.as_bytes());
         }
         check(&[], "192.0.2.1", "192.0.2.1");
         check(&["a, b"], "192.0.2.1", "a, b, 192.0.2.1");

@@ -29,8 +29,9 @@ use crate::{
         plain::{Answer, Plain},
         pool::{Choice, Pool},
         received::{Held, Received},
-        request::{asks_upgrade, for_http1, for_http2},
+        request::{for_http1, for_http2},
         sent::{Sent, State, Upload},
+        source::{Source, message},
     },
     policy::failover::{self, Blame, Next, Phase, Plan, Retry},
     site::Origin,
@@ -42,6 +43,7 @@ type Answered = Result<Response<Incoming>, Unanswered>;
 struct Exchange<'a> {
     pool: &'a Arc<Pool>,
     origin: &'a Arc<Origin>,
+    source: &'a dyn Source,
     plan: Plan,
     upgrade: bool,
     choice: Choice,
@@ -59,31 +61,28 @@ struct Broken {
 
 /// What is left of a request after an attempt that failed.
 enum Left {
-    /// All of it.
-    Whole(Box<Request<Sent>>),
-    /// Nothing, but it had no body and can be made once more.
-    Again,
-    /// Nothing.
+    /// All of it: as a message, where it was one.
+    Whole(Option<Box<Request<Sent>>>),
+    /// Nothing: what it had of a body is gone.
     Nothing,
 }
 
-/// Sends `request`, which `again` makes once more if it has no body, until a head arrives or
-/// the plan gives up.
+/// Sends what `source` makes, with `body`, until a head arrives or the plan gives up.
 pub(super) async fn run(
     pool: Arc<Pool>,
     origin: &Arc<Origin>,
-    mut request: Box<Request<Sent>>,
-    again: impl Fn() -> Option<Request<Sent>>,
+    source: &dyn Source,
+    body: Sent,
 ) -> Result<Fetched, FetchError> {
-    if request.method() == Method::CONNECT {
+    if source.method() == Method::CONNECT {
         let cause = Cause::Seen("CONNECT asks for a tunnel, not for a response");
         return Err(Failed::new(Blame::Us, Phase::Send, cause).of(origin));
     }
-    let upgrade = asks_upgrade(request.headers());
+    let upgrade = source.asks_upgrade();
     let plan = Plan {
         attempts_max: origin.connect_attempts,
-        idempotent: request.method().is_idempotent(),
-        replayable: request.body().replayable(),
+        idempotent: source.method().is_idempotent(),
+        replayable: body.replayable(),
     };
     let choice = if upgrade {
         Choice::Upgrade
@@ -98,12 +97,16 @@ pub(super) async fn run(
     let mut exchange = Exchange {
         pool: &pool,
         origin,
+        source,
         plan,
         upgrade,
         choice,
         leg,
         permit: None,
     };
+    // Boxed: every future that it passes through would have room for it. Without a body there
+    // may never be a message.
+    let mut request = (!plan.replayable).then(|| Box::new(message(source, body)));
     let mut attempts_made = 0;
     loop {
         attempts_made += 1;
@@ -111,14 +114,9 @@ pub(super) async fn run(
             Ok(fetched) => return Ok(fetched),
             Err(broken) => *broken,
         };
-        let left = match (failover::next(&plan, attempts_made, &failed.failure), left) {
-            (Next::Retry, Left::Whole(left)) => Some(left),
-            (Next::Retry, Left::Again) => again().map(Box::new),
-            (Next::Retry, Left::Nothing) | (Next::GiveUp, _) => None,
-        };
-        match left {
-            Some(left) => request = left,
-            None => return Err(failed.of(origin)),
+        match (failover::next(&plan, attempts_made, &failed.failure), left) {
+            (Next::Retry, Left::Whole(left)) => request = left,
+            (Next::Retry, Left::Nothing) | (Next::GiveUp, _) => return Err(failed.of(origin)),
         }
         let kept_failed = matches!(failed.failure.phase, Phase::Send | Phase::Head);
         if exchange.choice == Choice::Any && kept_failed {
@@ -128,35 +126,34 @@ pub(super) async fn run(
 }
 
 impl Exchange<'_> {
-    async fn attempt(&mut self, request: Box<Request<Sent>>) -> Result<Fetched, Box<Broken>> {
-        match self.connected().await {
-            Ok((Lent::Plain(plain), opened)) => self.plain(plain, request, opened).await,
+    /// Sends `request`, or the message that the source makes where there is none yet.
+    async fn attempt(
+        &mut self,
+        request: Option<Box<Request<Sent>>>,
+    ) -> Result<Fetched, Box<Broken>> {
+        let (left, failed) = match self.connected().await {
+            Ok((Lent::Plain(plain), opened)) => match self.plain(plain, opened).await {
+                Ok(fetched) => return Ok(fetched),
+                Err(failed) => (None, failed),
+            },
             // Boxed: every other attempt would have room for it.
             Ok((Lent::Driven(driven), opened)) => {
-                Box::pin(self.driven(driven, request, opened)).await
+                let made = || Box::new(message(self.source, Sent::empty()));
+                let request = request.unwrap_or_else(made);
+                return Box::pin(self.driven(driven, request, opened)).await;
             }
-            Err(failed) => Err(Box::new(Broken {
-                failed,
-                left: Left::Whole(request),
-            })),
-        }
+            Err(failed) => (request, failed),
+        };
+        let left = Left::Whole(left);
+        Err(Box::new(Broken { failed, left }))
     }
 
     /// Over an HTTP/1.1 connection, in this task.
-    async fn plain(
-        &mut self,
-        plain: Plain,
-        request: Box<Request<Sent>>,
-        opened: Opened,
-    ) -> Result<Fetched, Box<Broken>> {
+    async fn plain(&mut self, plain: Plain, opened: Opened) -> Result<Fetched, Failed> {
         let allowed = self.origin.response_timeout;
-        match plain.exchange(&request, (opened.at, allowed)).await {
-            Ok(answer) => Ok(self.answered(answer, &opened)),
-            Err(failed) => {
-                let left = Left::Whole(request);
-                Err(Box::new(Broken { failed, left }))
-            }
-        }
+        let exchange = plain.exchange(self.source, (opened.at, allowed));
+        let answer = exchange.await?;
+        Ok(self.answered(answer, &opened))
     }
 
     /// A response over a connection that is free already, or that the body has.
@@ -195,7 +192,7 @@ impl Exchange<'_> {
         shape(&mut request, &lent, self.origin).map_err(Broken::beyond_repeat)?;
         let again = lent.kept() && self.plan.replayable;
         let upload = request.body_mut().watched(clock);
-        let interim = Interim::watched(&mut request, &lent);
+        let interim = Interim::watched(&mut request, self.source.on_interim(), &lent);
         let method = request.method().clone();
 
         let allowed = self.origin.response_timeout;
@@ -377,8 +374,8 @@ fn unanswered(
     };
     let failed = Failed::new(blame, phase, cause).with_retry(retry);
     let left = match unsent {
-        Some(unsent) => Left::Whole(unsent),
-        None if again => Left::Again,
+        Some(unsent) => Left::Whole(Some(unsent)),
+        None if again => Left::Whole(None),
         None => Left::Nothing,
     };
     Box::new(Broken { failed, left })

@@ -31,18 +31,22 @@ pub(super) struct Interim {
 pub(super) const TOO_MANY: &str = "too many interim responses";
 
 impl Interim {
-    /// Those to `request`.
-    pub(super) fn of(request: &Request<Sent>) -> Self {
+    /// Those to a request, which go there.
+    pub(super) fn new(pass: Option<OnInterim>) -> Self {
         Self {
-            pass: request.body().on_interim().cloned(),
+            pass,
             ..Self::default()
         }
     }
 
-    /// Watches those to `request`. Over HTTP/1.1 hyper shows them, as the request says; over
-    /// HTTP/2 whoever sends it does.
-    pub(super) fn watched(request: &mut Request<Sent>, lent: &Driven) -> Arc<Self> {
-        let interim = Arc::new(Self::of(request));
+    /// Watches those to `request`, which go there. Over HTTP/1.1 hyper shows them, as the request
+    /// says; over HTTP/2 whoever sends it does.
+    pub(super) fn watched(
+        request: &mut Request<Sent>,
+        pass: Option<OnInterim>,
+        lent: &Driven,
+    ) -> Arc<Self> {
+        let interim = Arc::new(Self::new(pass));
         if matches!(lent, Driven::Own(_)) {
             let shown = Arc::clone(&interim);
             hyper::ext::on_informational(request, move |response| {

@@ -1,7 +1,7 @@
 //! The origins: kept connections, attempts, and the bodies that flow both ways.
 //!
-//! [`Origins::send`] takes a request in origin form and returns when the final head of
-//! the response has arrived. Below it: `attempt` carries out what `policy::failover`
+//! [`Origins::send`] takes what makes a request and returns when the final head of the response
+//! has arrived. Below it: `attempt` carries out what `policy::failover`
 //! decides, `pool` lends connections, `kept` keeps them, `connection` is one of them, `tls`
 //! verifies whom we speak to, and [`Dial`] is the seam that tests replace.
 //!
@@ -23,7 +23,7 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderMap, Request, StatusCode, response};
+use http::{HeaderMap, StatusCode, response};
 
 use crate::{site::Origin, time::Clock};
 
@@ -43,6 +43,7 @@ mod pool;
 mod received;
 mod request;
 mod sent;
+mod source;
 mod tls;
 
 pub use self::{
@@ -55,6 +56,7 @@ pub use self::{
     pool::EXCHANGES_MAX,
     received::Received,
     sent::{BrokenUpload, Sent},
+    source::Source,
 };
 
 use self::pool::Pool;
@@ -93,7 +95,7 @@ pub struct Timings {
 
 /// What to do with interim responses, `103 Early Hints` above all (RFC 8297).
 ///
-/// Part of what is [`Sent`]. It is called in the order of arrival, before [`Origins::send`]
+/// It is called in the order of arrival, before [`Origins::send`]
 /// returns, and again when the request is repeated.
 /// `100 Continue` is not passed on: nobody here sent an `Expect`. Neither is a 101 that an
 /// HTTP/2 origin sends before its response, where it means nothing (RFC 9113 §8.6).
@@ -126,14 +128,11 @@ impl Origins {
         }
     }
 
-    /// Sends `request` to `origin` and returns when the final head has arrived.
+    /// Sends what `source` makes, with `body`, to `origin`, and returns when the final head has
+    /// arrived.
     ///
-    /// The URI is in origin form, the fields are end to end, and `Host` is among them;
-    /// `Connection: upgrade` with `Upgrade` asks for an HTTP/1.1 connection of its own.
-    /// `Content-Length` and `Transfer-Encoding` are set here, from the body.
-    ///
-    /// A request without a body may be sent again after it is gone; then `again` makes it once
-    /// more, or cannot. That is rare, and cheaper than a copy of every one.
+    /// A change of protocols has an HTTP/1.1 connection of its own. `Content-Length` and
+    /// `Transfer-Encoding` are set here, from the body.
     ///
     /// Takes at most `connect_timeout` per attempt at connecting, of which there are at
     /// most `connect_attempts`, and then `response_timeout` from the end of the request's
@@ -143,17 +142,13 @@ impl Origins {
     /// # Errors
     ///
     /// When `policy::failover` says to give up: the failure of the last attempt.
-    pub fn send<'a, A>(
+    pub fn send<'a>(
         &self,
         origin: &'a Arc<Origin>,
-        request: Request<Sent>,
-        again: A,
-    ) -> impl Future<Output = Result<Fetched, FetchError>> + use<'a, A>
-    where
-        A: Fn() -> Option<Request<Sent>>,
-    {
-        // Boxed: every future that it passes through would have room for it.
-        attempt::run(self.pool(origin), origin, Box::new(request), again)
+        source: &'a dyn Source,
+        body: Sent,
+    ) -> impl Future<Output = Result<Fetched, FetchError>> + use<'a> {
+        attempt::run(self.pool(origin), origin, source, body)
     }
 
     /// Closes the kept connections of origins that `keep` does not hold (after a reload).

@@ -14,7 +14,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
-use crate::{origin::OnInterim, time::Clock};
+use crate::time::Clock;
 
 /// How long a viewer may be waited for in all until it has sent [`LEAST_BYTES`] more: as long
 /// as the listener lets HTTP/1 take, which cannot tell one HTTP/2 stream from another. One that
@@ -33,8 +33,6 @@ pub struct Sent {
     /// What its announced length still lacks.
     left: Option<u64>,
     upload: Option<Arc<Upload>>,
-    /// What precedes the response.
-    on_interim: Option<OnInterim>,
 }
 
 /// How long the viewer was waited for, and what it sent meanwhile.
@@ -102,17 +100,6 @@ impl Sent {
             incoming: Some(incoming),
             ..Self::default()
         }
-    }
-
-    /// The same, of a request whose interim responses go there.
-    #[must_use]
-    pub fn with_interims(self, on_interim: Option<OnInterim>) -> Self {
-        Self { on_interim, ..self }
-    }
-
-    /// Where the interim responses go.
-    pub(super) const fn on_interim(&self) -> Option<&OnInterim> {
-        self.on_interim.as_ref()
     }
 
     /// Whether it can be sent again.

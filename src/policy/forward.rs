@@ -4,6 +4,8 @@
 //! a trusted hop may set, or that make an origin answer for another URL, never
 //! pass unless the behaviour names them.
 
+use std::borrow::Cow;
+
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, header,
     uri::{InvalidUri, PathAndQuery},
@@ -28,15 +30,49 @@ pub enum Purpose {
     Upgrade,
 }
 
-/// The head of a request to an origin.
+/// The head of a request to an origin. It is made anew each time it is written, which is once
+/// but for repeated attempts.
 #[derive(Clone, Debug)]
-pub struct Outgoing {
-    /// The viewer's method.
-    pub method: Method,
+pub struct Outgoing<'a> {
+    ask: &'a Ask,
+    rules: &'a Rules,
+    purpose: Purpose,
+    /// What every request to this origin has.
+    fixed: &'a Target,
     /// The origin's prefix, the canonical path, the forwarded query.
-    pub target: PathAndQuery,
-    /// End-to-end fields and `Host`.
-    pub headers: HeaderMap,
+    target: PathAndQuery,
+    /// Those of the edge itself.
+    conditions: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// The value of a field.
+#[derive(Clone, Copy, Debug)]
+pub enum Value<'a> {
+    /// One that came, or was configured.
+    Given(&'a HeaderValue),
+    /// One that is made for this request, of what field values are made of.
+    Made(&'a [u8]),
+}
+
+impl Value<'_> {
+    /// Its bytes; `None` where they are no field value, and would end the line.
+    pub fn bytes(&self) -> Option<&[u8]> {
+        match self {
+            Self::Given(value) => Some(value.as_bytes()),
+            Self::Made(bytes) => bytes
+                .iter()
+                .all(|&byte| byte == b'\t' || byte >= b' ' && byte != 0x7f)
+                .then_some(bytes),
+        }
+    }
+
+    /// The same, to keep.
+    pub fn to_owned(&self) -> Option<HeaderValue> {
+        match self {
+            Self::Given(value) => Some((*value).clone()),
+            Self::Made(bytes) => HeaderValue::from_bytes(bytes).ok(),
+        }
+    }
 }
 
 /// Fields that an origin trusts as coming from its own edge, or that make it answer for
@@ -74,67 +110,130 @@ pub const NEVER_PASSED: &[&str] = &[
 
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
+/// How many fields a request gains at most, besides those of the configuration.
+const ADDED_FIELDS: usize = 8;
+
 /// The request that the origin gets for `ask`.
 ///
 /// Errs when prefix, path and query together are no target; a checked configuration and
 /// a checked path do not make one, a prefix that makes it too long can.
-pub fn request(
-    ask: &Ask,
-    rules: &Rules,
-    target: &Target,
+pub fn request<'a>(
+    ask: &'a Ask,
+    rules: &'a Rules,
+    fixed: &'a Target,
     purpose: Purpose,
-) -> Result<Outgoing, InvalidUri> {
-    let mut headers = HeaderMap::with_capacity(ask.headers.len() + target.headers.len() + 8);
-    // `Connection` and what it nominates are the viewer's connection's business, not ours.
-    let ending = hop::Ending::of(&ask.headers, &rules.key.headers);
-    for (name, value) in &ask.headers {
-        let dropped = match purpose {
-            Purpose::Fill => selects(name) || directs(name, rules),
-            Purpose::Part => *name == header::ACCEPT_ENCODING || directs(name, rules),
-            Purpose::Pass | Purpose::Upgrade => false,
-        };
-        if passes(name, rules) && !replaced(name) && !dropped && !ending.has(name) {
-            headers.append(name, value.clone());
-        }
-    }
-    if purpose == Purpose::Upgrade
-        && let Some(protocol) = hop::wants_upgrade(&ask.headers)
-    {
-        headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-        headers.insert(header::UPGRADE, protocol.clone());
-    }
-    let stored = matches!(purpose, Purpose::Fill | Purpose::Part);
-    if stored && ask.headers.contains_key(header::ACCEPT_ENCODING) {
-        let codings = Codings::parse(ask.headers.get_all(header::ACCEPT_ENCODING)).normalised();
-        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(codings));
-    }
-    cookies(ask, rules, &mut headers);
-    headers.insert(X_FORWARDED_FOR, forwarded_for(ask, rules));
-    headers.insert(
-        X_FORWARDED_PROTO,
-        HeaderValue::from_static(ask.scheme.as_str()),
-    );
-    if let Ok(host) = HeaderValue::from_str(ask.host.as_str()) {
-        headers.insert(X_FORWARDED_HOST, host);
-    }
-    headers.insert(
-        header::VIA,
-        forwarded::via(ask.headers.get_all(header::VIA), ask.version),
-    );
-    for (name, value) in &target.headers {
-        headers.insert(name, value.clone());
-    }
-    headers.insert(header::HOST, target.authority.clone());
-    let target = path_and_query(ask, rules, &target.prefix)?;
+) -> Result<Outgoing<'a>, InvalidUri> {
     Ok(Outgoing {
-        method: ask.method.clone(),
-        target,
-        headers,
+        ask,
+        rules,
+        purpose,
+        fixed,
+        target: path_and_query(ask, rules, &fixed.prefix)?,
+        conditions: Vec::new(),
     })
 }
 
+impl Outgoing<'_> {
+    /// The viewer's method.
+    pub fn method(&self) -> &Method {
+        &self.ask.method
+    }
+
+    /// The origin's prefix, the canonical path, the forwarded query.
+    pub fn target(&self) -> &PathAndQuery {
+        &self.target
+    }
+
+    /// Whether it asks to change protocols.
+    pub fn asks_upgrade(&self) -> bool {
+        self.purpose == Purpose::Upgrade
+    }
+
+    /// Adds `conditions` to a fill, which has none of its own; a configuration sets none.
+    pub fn condition(&mut self, conditions: impl IntoIterator<Item = (HeaderName, HeaderValue)>) {
+        self.conditions.extend(conditions);
+    }
+
+    /// All its fields in a map.
+    pub fn headers(&self) -> HeaderMap {
+        let room = self.ask.headers.len() + self.fixed.headers.len() + ADDED_FIELDS;
+        let mut headers = HeaderMap::with_capacity(room);
+        self.each_field(|name, value| {
+            if let Some(value) = value.to_owned() {
+                headers.append(name, value);
+            }
+        });
+        headers
+    }
+
+    /// Gives every field to `take`: `Host`, and those that are end to end.
+    pub fn each_field(&self, mut take: impl FnMut(&HeaderName, Value<'_>)) {
+        let (ask, rules) = (self.ask, self.rules);
+        // "A user agent that generates Host SHOULD send it as the first field in the header
+        // section" (RFC 9110 §7.2).
+        take(&header::HOST, Value::Given(&self.fixed.authority));
+        self.viewers_fields(&mut take);
+        let mut made = |name: &HeaderName, value: Value<'_>| {
+            if !self.is_fixed(name) {
+                take(name, value);
+            }
+        };
+        if self.purpose == Purpose::Upgrade
+            && let Some(protocol) = hop::wants_upgrade(&ask.headers)
+        {
+            made(&header::CONNECTION, Value::Made(b"upgrade"));
+            made(&header::UPGRADE, Value::Given(protocol));
+        }
+        let stored = matches!(self.purpose, Purpose::Fill | Purpose::Part);
+        if stored && ask.headers.contains_key(header::ACCEPT_ENCODING) {
+            let codings = Codings::parse(ask.headers.get_all(header::ACCEPT_ENCODING));
+            let codings = codings.normalised().as_bytes();
+            made(&header::ACCEPT_ENCODING, Value::Made(codings));
+        }
+        cookies(ask, rules, |value| made(&header::COOKIE, value));
+        let peers = forwarded_for(ask, rules);
+        made(&X_FORWARDED_FOR, Value::Made(peers.as_bytes()));
+        let scheme = ask.scheme.as_str().as_bytes();
+        made(&X_FORWARDED_PROTO, Value::Made(scheme));
+        let host = ask.host.as_str().as_bytes();
+        made(&X_FORWARDED_HOST, Value::Made(host));
+        let via = forwarded::via(ask.headers.get_all(header::VIA), ask.version);
+        made(&header::VIA, Value::Given(&via));
+        for (name, value) in self.fixed.headers.iter().chain(&self.conditions) {
+            take(name, Value::Given(value));
+        }
+    }
+
+    /// What goes on of the viewer's own fields.
+    fn viewers_fields(&self, take: &mut impl FnMut(&HeaderName, Value<'_>)) {
+        let (ask, rules) = (self.ask, self.rules);
+        // `Connection` and what it nominates are the viewer's connection's business, not ours.
+        let ending = hop::Ending::of(&ask.headers, &rules.key.headers);
+        for (name, value) in &ask.headers {
+            let dropped = match self.purpose {
+                Purpose::Fill => selects(name) || directs(name, rules),
+                Purpose::Part => *name == header::ACCEPT_ENCODING || directs(name, rules),
+                Purpose::Pass | Purpose::Upgrade => false,
+            };
+            if !replaced(name)
+                && !dropped
+                && passes(name, rules)
+                && !ending.has(name)
+                && !self.is_fixed(name)
+            {
+                take(name, Value::Given(value));
+            }
+        }
+    }
+
+    /// Whether the value of a field is the configuration's.
+    fn is_fixed(&self, name: &HeaderName) -> bool {
+        self.fixed.headers.iter().any(|(fixed, _)| fixed == name)
+    }
+}
+
 /// What came and who connected, or the viewer alone.
-fn forwarded_for(ask: &Ask, rules: &Rules) -> HeaderValue {
+fn forwarded_for(ask: &Ask, rules: &Rules) -> forwarded::Line {
     match rules.viewer.forwarded_for {
         ForwardedFor::Append => {
             forwarded::append_for(ask.headers.get_all(X_FORWARDED_FOR), ask.peer)
@@ -207,13 +306,12 @@ fn directs(name: &HeaderName, rules: &Rules) -> bool {
         && matches!(*name, header::CACHE_CONTROL | header::PRAGMA)
 }
 
-/// The forwarded cookies in one field, in the viewer's order; none, no field.
-fn cookies(ask: &Ask, rules: &Rules, headers: &mut HeaderMap) {
+/// Gives the forwarded cookies to `take`, in the viewer's order: in one field, or as they came
+/// where all are.
+fn cookies(ask: &Ask, rules: &Rules, mut take: impl FnMut(Value<'_>)) {
     let sent = ask.headers.get_all(header::COOKIE);
     if rules.forward.cookies == Selection::All {
-        for line in sent {
-            headers.append(header::COOKIE, line.clone());
-        }
+        sent.iter().for_each(|line| take(Value::Given(line)));
         return;
     }
     let mut kept = Vec::new();
@@ -228,9 +326,9 @@ fn cookies(ask: &Ask, rules: &Rules, headers: &mut HeaderMap) {
             kept.extend_from_slice(value);
         }
     }
-    // The pieces of a valid value joined by valid characters are one.
-    if let (false, Ok(value)) = (kept.is_empty(), HeaderValue::from_bytes(&kept)) {
-        headers.insert(header::COOKIE, value);
+    if !kept.is_empty() {
+        // The pieces of a valid value joined by valid characters are one.
+        take(Value::Made(&kept));
     }
 }
 
@@ -238,12 +336,10 @@ fn cookies(ask: &Ask, rules: &Rules, headers: &mut HeaderMap) {
 fn path_and_query(ask: &Ask, rules: &Rules, prefix: &str) -> Result<PathAndQuery, InvalidUri> {
     let query = match (&rules.forward.query, ask.query()) {
         (_, None) => None,
-        (ForwardQuery::All, query) => query.map(str::to_owned),
-        (ForwardQuery::Key, _) if rules.key.query == Selection::All => {
-            ask.query().map(str::to_owned)
-        }
-        (ForwardQuery::Key, Some(query)) => chosen(query, rules, &[]),
-        (ForwardQuery::KeyAnd(names), Some(query)) => chosen(query, rules, names),
+        (ForwardQuery::All, query) => query.map(Cow::Borrowed),
+        (ForwardQuery::Key, query) if rules.key.query == Selection::All => query.map(Cow::Borrowed),
+        (ForwardQuery::Key, Some(query)) => chosen(query, rules, &[]).map(Cow::Owned),
+        (ForwardQuery::KeyAnd(names), Some(query)) => chosen(query, rules, names).map(Cow::Owned),
     };
     if prefix.is_empty() && ask.rewritten.is_none() && query.as_deref() == ask.target.query() {
         return Ok(ask.target.clone());
@@ -277,8 +373,11 @@ mod tests {
         }
     }
 
-    fn sent(ask: &Ask, rules: &Rules, purpose: Purpose) -> Outgoing {
-        request(ask, rules, &target(), purpose).unwrap()
+    /// The target and the fields of what is sent.
+    fn sent(ask: &Ask, rules: &Rules, purpose: Purpose) -> (String, HeaderMap) {
+        let target = target();
+        let outgoing = request(ask, rules, &target, purpose).unwrap();
+        (outgoing.target().to_string(), outgoing.headers())
     }
 
     fn with(named: &[(&'static str, &str)]) -> Ask {
@@ -294,8 +393,7 @@ mod tests {
 
     #[track_caller]
     fn check_target(rules: &Rules, asked: &str, expected: &str) {
-        let outgoing = sent(&ask(asked), rules, Purpose::Fill);
-        assert_eq!(outgoing.target.as_str(), expected);
+        assert_eq!(sent(&ask(asked), rules, Purpose::Fill).0, expected);
     }
 
     #[test]
@@ -316,10 +414,7 @@ mod tests {
     fn the_canonical_path_is_what_the_origin_gets() {
         let mut asked = ask("/x/../a");
         asked.rewritten = Some("/a".into());
-        assert_eq!(
-            sent(&asked, &rules(), Purpose::Pass).target.as_str(),
-            "/v1/a"
-        );
+        assert_eq!(sent(&asked, &rules(), Purpose::Pass).0, "/v1/a");
     }
 
     #[test]
@@ -332,7 +427,7 @@ mod tests {
             ("forwarded", "host=evil"),
             ("accept", "*/*"),
         ]);
-        let headers = sent(&asked, &rules(), Purpose::Pass).headers;
+        let headers = sent(&asked, &rules(), Purpose::Pass).1;
         assert_eq!(headers["x-forwarded-host"], "example.test");
         assert_eq!(headers["x-forwarded-proto"], "http");
         for name in ["x-original-url", "x-http-method-override", "forwarded"] {
@@ -341,7 +436,7 @@ mod tests {
         assert_eq!(headers["accept"], "*/*");
         let mut named = rules();
         named.forward.headers = Selection::Only(vec!["x-original-url".parse().unwrap()]);
-        let headers = sent(&asked, &named, Purpose::Pass).headers;
+        let headers = sent(&asked, &named, Purpose::Pass).1;
         assert!(headers.contains_key("x-original-url") && !headers.contains_key("accept"));
     }
 
@@ -352,7 +447,7 @@ mod tests {
             ("age", "1"),
             ("cdn-cache-control", "x"),
         ]);
-        let headers = sent(&asked, &rules(), Purpose::Pass).headers;
+        let headers = sent(&asked, &rules(), Purpose::Pass).1;
         for name in ["cache-status", "age", "cdn-cache-control"] {
             assert!(!headers.contains_key(name), "{name}");
         }
@@ -361,9 +456,9 @@ mod tests {
     #[test]
     fn c8_a_fill_carries_no_condition_and_no_range() {
         let asked = with(&[("if-none-match", "\"1\""), ("range", "bytes=0-0")]);
-        let fill = sent(&asked, &rules(), Purpose::Fill).headers;
+        let fill = sent(&asked, &rules(), Purpose::Fill).1;
         assert!(!fill.contains_key("if-none-match") && !fill.contains_key("range"));
-        let pass = sent(&asked, &rules(), Purpose::Pass).headers;
+        let pass = sent(&asked, &rules(), Purpose::Pass).1;
         assert!(pass.contains_key("if-none-match") && pass.contains_key("range"));
     }
 
@@ -374,7 +469,7 @@ mod tests {
             ("x-hop", "1"),
             ("te", "gzip"),
         ]);
-        let headers = sent(&asked, &rules(), Purpose::Pass).headers;
+        let headers = sent(&asked, &rules(), Purpose::Pass).1;
         for name in ["connection", "x-hop", "te"] {
             assert!(!headers.contains_key(name), "{name}");
         }
@@ -383,7 +478,7 @@ mod tests {
     #[test]
     fn an_upgrade_carries_its_protocol() {
         let asked = with(&[("connection", "Upgrade"), ("upgrade", "websocket")]);
-        let headers = sent(&asked, &rules(), Purpose::Upgrade).headers;
+        let headers = sent(&asked, &rules(), Purpose::Upgrade).1;
         assert_eq!(
             (&headers["connection"], &headers["upgrade"]),
             (
@@ -393,7 +488,7 @@ mod tests {
         );
         assert!(
             !sent(&asked, &rules(), Purpose::Pass)
-                .headers
+                .1
                 .contains_key("upgrade")
         );
     }
@@ -403,23 +498,19 @@ mod tests {
         let asked = with(&[("cookie", "a=1; b=2; c=3")]);
         let mut rules = rules();
         assert_eq!(
-            sent(&asked, &rules, Purpose::Pass).headers["cookie"],
+            sent(&asked, &rules, Purpose::Pass).1["cookie"],
             "a=1; b=2; c=3"
         );
         rules.forward.cookies = Selection::None;
-        assert!(
-            !sent(&asked, &rules, Purpose::Pass)
-                .headers
-                .contains_key("cookie")
-        );
+        assert!(!sent(&asked, &rules, Purpose::Pass).1.contains_key("cookie"));
         rules.key.cookies = vec![b"b".to_vec()];
-        assert_eq!(sent(&asked, &rules, Purpose::Pass).headers["cookie"], "b=2");
+        assert_eq!(sent(&asked, &rules, Purpose::Pass).1["cookie"], "b=2");
     }
 
     #[test]
     fn the_origins_own_fields_overwrite_the_viewers() {
         let asked = with(&[("x-secret", "guess"), ("host", "example.test")]);
-        let headers = sent(&asked, &rules(), Purpose::Pass).headers;
+        let headers = sent(&asked, &rules(), Purpose::Pass).1;
         assert_eq!(headers["x-secret"], "s");
         assert_eq!(headers["host"], "api.example.com");
         assert_eq!(headers["via"], "1.1 warmfront");

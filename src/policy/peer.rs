@@ -53,21 +53,16 @@ impl Trusted {
     }
 }
 
-/// `ask`, with the viewer and the scheme that trusted proxies name.
+/// Gives `ask` the viewer and the scheme that trusted proxies name.
 ///
 /// The viewer is the last address of `X-Forwarded-For` that is not trusted itself: each
 /// address before it was written by somebody who may have lied.
-pub fn behind(ask: Ask, trusted: &Trusted) -> Ask {
+pub fn look_behind(ask: &mut Ask, trusted: &Trusted) {
     if trusted.is_empty() || !trusted.holds(ask.peer) {
-        return ask;
+        return;
     }
-    let viewer = viewer(ask.peer, &ask.headers, trusted);
-    let scheme = scheme(&ask.headers).unwrap_or(ask.scheme);
-    Ask {
-        viewer: SocketAddr::new(viewer, ask.viewer.port()),
-        scheme,
-        ..ask
-    }
+    ask.viewer.set_ip(viewer(ask.peer, &ask.headers, trusted));
+    ask.scheme = scheme(&ask.headers).unwrap_or(ask.scheme);
 }
 
 fn viewer(peer: IpAddr, headers: &HeaderMap, trusted: &Trusted) -> IpAddr {
@@ -113,6 +108,11 @@ mod tests {
 
     use super::*;
     use crate::policy::tests::ask;
+
+    fn behind(mut ask: Ask, trusted: &Trusted) -> Ask {
+        look_behind(&mut ask, trusted);
+        ask
+    }
 
     fn trusted() -> Trusted {
         let networks = ["10.0.0.0/8", "2001:db8::/32"];

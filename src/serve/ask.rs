@@ -68,8 +68,20 @@ pub fn checked(
     viewer: &Viewer,
     at: Timestamp,
 ) -> Result<Ask, (Malformed, HeaderMap)> {
-    let found = understood(&head)
-        .and_then(|()| host(&head.uri, &head.headers, head.version))
+    match understood(&head) {
+        Ok(()) => understandable(head, has_body, viewer, at),
+        Err(why) => Err((why, head.headers)),
+    }
+}
+
+/// Checks the head of a message in which there is nothing that could be misunderstood.
+pub(super) fn understandable(
+    head: request::Parts,
+    has_body: bool,
+    viewer: &Viewer,
+    at: Timestamp,
+) -> Result<Ask, (Malformed, HeaderMap)> {
+    let found = host(&head.uri, &head.headers, head.version)
         .and_then(|host| Ok((host, target(&head.method, &head.uri)?)));
     let (host, (target, rewritten)) = match found {
         Ok(found) => found,

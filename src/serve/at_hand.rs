@@ -23,7 +23,8 @@ use crate::{
     store::{Found, Said},
 };
 
-/// What became of a plain request: a GET without content over HTTP/1.1.
+/// What became of a plain request: a GET without content over HTTP/1.1, which asks for nothing of
+/// the connection (`listen::head`).
 pub enum Plain<A> {
     /// The head of its answer is written; this is the body, unless that is short and written
     /// as well.
@@ -32,16 +33,12 @@ pub enum Plain<A> {
     Asked(A),
 }
 
-/// A plain request that was looked at.
+/// A plain request that was looked at, and what was seen of it.
 #[derive(Debug)]
-pub struct PlainAsk(pub(super) Box<Looked>);
-
-/// What was seen of it.
-#[derive(Debug)]
-pub(super) struct Looked {
+pub struct PlainAsk {
     /// The configuration it came upon.
     pub(super) site: Arc<Site>,
-    pub(super) checked: Result<Ask, (Malformed, HeaderMap)>,
+    pub(super) checked: Result<Box<Ask>, Box<(Malformed, HeaderMap)>>,
     /// What becomes of it, where that was found out.
     pub(super) intent: Option<Intent>,
 }
@@ -60,21 +57,19 @@ pub fn at_hand(
         return None;
     }
     let head = head()?;
-    let checked = ask::checked(head, false, viewer, edge.clock.now());
-    let checked = checked.map(|ask| peer::behind(ask, &site.snapshot.proxies.trusted));
+    let mut checked = ask::understandable(head, false, viewer, edge.clock.now());
     let mut intent = None;
-    if let Ok(ask) = &checked
-        && let Some(body) = written(edge, &site, (ask, viewer), &mut intent, out)
-    {
-        return Some(Plain::AtHand(body));
+    if let Ok(ask) = &mut checked {
+        peer::look_behind(ask, &site.snapshot.proxies.trusted);
+        if let Some(body) = written(edge, &site, (ask, viewer), &mut intent, out) {
+            return Some(Plain::AtHand(body));
+        }
     }
-    let site = Guard::into_inner(site);
-    let looked = Looked {
-        site,
-        checked,
+    Some(Plain::Asked(PlainAsk {
+        site: Guard::into_inner(site),
+        checked: checked.map(Box::new).map_err(Box::new),
         intent,
-    };
-    Some(Plain::Asked(PlainAsk(Box::new(looked))))
+    }))
 }
 
 /// Writes the head of the answer to `ask` if it is at hand; its body then.

@@ -47,6 +47,7 @@ mod interim;
 mod led;
 mod limits;
 mod miss;
+mod outbound;
 mod part;
 mod partial;
 mod pass;
@@ -176,7 +177,8 @@ struct Way {
     edge: Arc<Edge>,
     site: Arc<Site>,
     route: Route,
-    ask: Ask,
+    /// Boxed, since the way is handed on more often than it is looked at.
+    ask: Box<Ask>,
     request_id: HeaderValue,
     /// Where the interim responses to a request for this viewer go.
     interims: Option<Interims>,
@@ -264,20 +266,24 @@ impl Way {
 pub fn respond(edge: &Arc<Edge>, request: Request<Incoming>, viewer: Viewer) -> Responding {
     let (site, now) = (edge.site.load_full(), edge.clock.now());
     match ask::asked(request, &viewer, now) {
-        Ok(Asked { ask, body, upgrade }) => {
-            let ask = peer::behind(ask, &site.snapshot.proxies.trusted);
-            routed(edge, site, (ask, None), (body, upgrade), viewer)
+        Ok(Asked {
+            mut ask,
+            body,
+            upgrade,
+        }) => {
+            peer::look_behind(&mut ask, &site.snapshot.proxies.trusted);
+            routed(edge, site, (Box::new(ask), None), (body, upgrade), viewer)
         }
         Err((why, headers)) => synth::malformed(edge, &site, why, &headers).into(),
     }
 }
 
 /// Answers a plain request that was not [`at_hand`].
-pub fn respond_plain(edge: &Arc<Edge>, PlainAsk(asked): PlainAsk, viewer: Viewer) -> Responding {
+pub fn respond_plain(edge: &Arc<Edge>, asked: PlainAsk, viewer: Viewer) -> Responding {
     let site = asked.site;
     match asked.checked {
         Ok(ask) => routed(edge, site, (ask, asked.intent), (None, None), viewer),
-        Err((why, headers)) => synth::malformed(edge, &site, why, &headers).into(),
+        Err(refused) => synth::malformed(edge, &site, refused.0, &refused.1).into(),
     }
 }
 
@@ -289,7 +295,7 @@ type Hanging = (Option<Incoming>, Option<OnUpgrade>);
 fn routed(
     edge: &Arc<Edge>,
     site: Arc<Site>,
-    (ask, intent): (Ask, Option<Intent>),
+    (ask, intent): (Box<Ask>, Option<Intent>),
     hanging: Hanging,
     viewer: Viewer,
 ) -> Responding {

@@ -8,9 +8,10 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use hyper::{body::Incoming, upgrade::OnUpgrade};
 
 use super::{
-    Interims, ReplyBody, Way,
-    errand::{Errand, log_failure, outgoing_request},
+    ReplyBody, Way,
+    errand::{Errand, log_failure},
     led::{self, passing_on},
+    outbound::Outbound,
     partial, synth, tunnel,
 };
 use crate::{
@@ -187,18 +188,17 @@ pub(super) async fn for_coding(way: Way) -> Response<ReplyBody> {
 /// Sends the viewer's request on, and counts how it went.
 async fn send(way: &Way, sent: Sent, purpose: Purpose) -> Result<Fetched, Failure> {
     let behaviour = way.route.behaviour();
-    let outgoing = || forward::request(&way.ask, way.rules(), &behaviour.origin.target, purpose);
-    let message = |outgoing, sent: Sent| {
-        let interims = way.interims.clone().map(Interims::on_interim);
-        outgoing_request(outgoing, sent.with_interims(interims))
+    let target = &behaviour.origin.target;
+    let outgoing = forward::request(&way.ask, way.rules(), target, purpose);
+    let request = Outbound {
+        outgoing: outgoing.map_err(|_| UNSENDABLE)?,
+        interims: way.interims.clone(),
     };
-    let again = || {
-        outgoing()
-            .ok()
-            .map(|outgoing| message(outgoing, Sent::empty()))
-    };
-    let first = message(outgoing().map_err(|_| UNSENDABLE)?, sent);
-    let fetched = way.edge.origins.send(&behaviour.origin, first, again).await;
+    let fetched = way
+        .edge
+        .origins
+        .send(&behaviour.origin, &request, sent)
+        .await;
     let fetched = fetched.map_err(|error| {
         log_failure(way, &error);
         *error.failure()
@@ -233,7 +233,7 @@ fn freshen(way: &Way, key: Key, stale: &Arc<Object>, fresh: &HeaderMap) {
     };
     let get = Ask {
         method: Method::GET,
-        ..way.ask.clone()
+        ..(*way.ask).clone()
     };
     // Where it cannot be kept anew, what is stored stays what it was.
     let meta = settle::refreshed(&get, way.rules(), &stale.meta, fresh, &merged, times);
@@ -274,7 +274,7 @@ fn for_later_reads(
         edge: way.edge.clone(),
         site: way.site.clone(),
         route: way.route.clone(),
-        ask: read,
+        ask: Box::new(read),
         request_id: way.request_id.clone(),
         interims: None,
         since: None,

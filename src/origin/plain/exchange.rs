@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::{Buf, Bytes, BytesMut};
-use http::{Method, Request, Response, StatusCode, Version};
+use http::{Method, Response, StatusCode, Version};
 use tokio::{
     io::{AsyncReadExt, ReadBuf},
     time::Instant,
@@ -33,7 +33,7 @@ use crate::{
             write,
         },
         received::Framing,
-        sent::Sent,
+        source::Source,
     },
     policy::failover::{Blame, Phase, Retry},
 };
@@ -59,9 +59,8 @@ pub(in crate::origin) struct Answer {
 }
 
 impl Plain {
-    /// Sends `request`, which has no body, and waits for the final head, at most `allowed` from
-    /// `started`. The request stays whole, and can be sent again. Dropping the future closes
-    /// the connection.
+    /// Sends what `source` makes, without a body, and waits for the final head, at most `allowed`
+    /// from `started`. Dropping the future closes the connection.
     ///
     /// # Errors
     ///
@@ -69,10 +68,10 @@ impl Plain {
     /// written.
     pub(in crate::origin) async fn exchange(
         mut self,
-        request: &Request<Sent>,
+        source: &dyn Source,
         (started, allowed): (Instant, Duration),
     ) -> Result<Answer, Failed> {
-        let mut exchange = Exchange::new(request);
+        let mut exchange = Exchange::new(source);
         let (head, rest) = poll_fn(|cx| {
             if let Poll::Ready(answered) = exchange.poll_answered(&mut self, cx) {
                 return Poll::Ready(answered.map_err(|cause| exchange.failed(cause, self.kept)));
@@ -83,7 +82,7 @@ impl Plain {
         })
         .await?;
         let keeps = head.keeps && exchange.is_sent();
-        self.answer(head, rest, keeps, request.method())
+        self.answer(head, rest, keeps, source.method())
     }
 
     /// What `head` and the bytes behind it come to.
@@ -134,7 +133,7 @@ impl Plain {
 
 /// An exchange under way.
 struct Exchange<'a> {
-    request: &'a Request<Sent>,
+    source: &'a dyn Source,
     text: Vec<u8>,
     written: usize,
     flushed: bool,
@@ -147,10 +146,10 @@ struct Exchange<'a> {
 }
 
 impl<'a> Exchange<'a> {
-    fn new(request: &'a Request<Sent>) -> Self {
+    fn new(source: &'a dyn Source) -> Self {
         Self {
-            request,
-            text: write::head(request),
+            source,
+            text: write::head(source),
             written: 0,
             flushed: false,
             looks: 0,
@@ -276,7 +275,7 @@ impl<'a> Exchange<'a> {
                 return Ok(Some((head, bytes)));
             }
             self.interim
-                .get_or_insert_with(|| Interim::of(self.request))
+                .get_or_insert_with(|| Interim::new(self.source.on_interim()))
                 .saw(status, head.response.headers())?;
             self.looks = 0;
         }

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Request, Response, Uri};
+use http::{HeaderMap, Response};
 use tokio::sync::oneshot;
 
 use super::{
     Interims, ReplyBody, Way,
     led::{self, Led, Passing},
+    outbound::Outbound,
     partial::{self, Rest},
     recode,
     remember::{is_alone, remember},
@@ -118,17 +119,17 @@ impl Errand {
         // What the origin is about to be asked with, and what would be validated.
         let stored = self.stale.as_ref().map(|stale| stale.head.to_map());
         let (asked, born) = (edge.clock.now(), birth.born());
-        let interims = self.interims.take();
-        let made = || {
-            let sent = Sent::empty().with_interims(interims.clone().map(Interims::on_interim));
-            request(&self.way, sent, stored.as_ref(), self.part.as_deref())
-        };
-        let Some(request) = made() else {
+        let outgoing = outgoing(&self.way, stored.as_ref(), self.part.as_deref());
+        let Some(outgoing) = outgoing else {
             told.failed(UNSENDABLE);
             return None;
         };
+        let request = Outbound {
+            outgoing,
+            interims: self.interims.take(),
+        };
         let origin = &self.way.route.behaviour().origin;
-        let fetched = edge.origins.send(origin, request, made).await;
+        let fetched = edge.origins.send(origin, &request, Sent::empty()).await;
         let times = Times {
             asked,
             received: edge.clock.now(),
@@ -261,31 +262,21 @@ const UNSENDABLE: Failure = Failure {
 
 /// The request to the origin, with the conditions that validate `stored`, or those
 /// that ask for the rest of `part`.
-fn request(
-    way: &Way,
-    sent: Sent,
+fn outgoing<'a>(
+    way: &'a Way,
     stored: Option<&HeaderMap>,
     part: Option<&Object>,
-) -> Option<Request<Sent>> {
+) -> Option<Outgoing<'a>> {
     let target = &way.route.behaviour().origin.target;
     let mut outgoing = forward::request(&way.ask, way.rules(), target, Purpose::Fill).ok()?;
     if let Some(stored) = stored {
-        outgoing.headers.extend(validate::conditions(stored));
+        outgoing.condition(validate::conditions(stored));
     }
     // That it is fresh enough was seen when it was found.
     if let Some(rest) = part.and_then(|part| rest(&part.head.to_map(), true)) {
-        outgoing.headers.extend(rest);
+        outgoing.condition(rest);
     }
-    Some(outgoing_request(outgoing, sent))
-}
-
-/// `outgoing` as a message.
-pub(super) fn outgoing_request(outgoing: Outgoing, body: Sent) -> Request<Sent> {
-    let mut request = Request::new(body);
-    *request.method_mut() = outgoing.method;
-    *request.uri_mut() = Uri::from(outgoing.target);
-    *request.headers_mut() = outgoing.headers;
-    request
+    Some(outgoing)
 }
 
 /// Counts and logs a failure, unless it was the viewer's own.

@@ -54,7 +54,7 @@ async fn interim_responses_are_not_final() {
             .unwrap()
             .push((status.as_u16(), headers["link"].clone()));
     });
-    *request.body_mut() = Sent::empty().with_interims(Some(on_interim));
+    request.extensions_mut().insert(on_interim);
     let fetched = world.send(request);
     let mut peer = world.peer().await;
     peer.asked().await;

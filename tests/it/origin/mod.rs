@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Request};
+use http::{HeaderName, HeaderValue, Method, Request, request::Parts, uri::PathAndQuery};
 use http_body_util::BodyExt;
 use hyper::{Response, body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
@@ -19,10 +19,14 @@ use tokio::{
     time::Instant,
 };
 use warmfront::{
-    origin::{Dial, DialError, Dialling, FetchError, Fetched, Io, Origins, Received, Sent},
+    origin::{
+        Dial, DialError, Dialling, FetchError, Fetched, Io, OnInterim, Origins, Received, Sent,
+        Source,
+    },
     policy::{
         Failure, Target,
         failover::{Blame, Phase, Retry},
+        forward::Value,
     },
     site::{Origin, Protocol},
     time::{Clock, Timestamp},
@@ -229,17 +233,43 @@ fn request(method: &str, path: &str) -> Request<Sent> {
     request.body(Sent::empty()).unwrap()
 }
 
-/// Sends `request`; a copy of its head makes it once more.
+/// A request whose head makes another one like it; its extensions may say who hears what comes
+/// before the response.
+struct Copied(Parts, PathAndQuery);
+
+impl Source for Copied {
+    fn method(&self) -> &Method {
+        &self.0.method
+    }
+
+    fn target(&self) -> &PathAndQuery {
+        &self.1
+    }
+
+    fn asks_upgrade(&self) -> bool {
+        self.0.headers.contains_key("upgrade")
+    }
+
+    fn each_field(&self, take: &mut dyn FnMut(&HeaderName, Value<'_>)) {
+        for (name, value) in &self.0.headers {
+            take(name, Value::Given(value));
+        }
+    }
+
+    fn on_interim(&self) -> Option<OnInterim> {
+        self.0.extensions.get().cloned()
+    }
+}
+
+/// Sends `request`.
 async fn send(
     origins: &Origins,
     origin: &Arc<Origin>,
     request: Request<Sent>,
 ) -> Result<Fetched, FetchError> {
     let (head, body) = request.into_parts();
-    let copy = head.clone();
-    let again = || Some(Request::from_parts(copy.clone(), Sent::empty()));
-    let first = Request::from_parts(head, body);
-    origins.send(origin, first, again).await
+    let target = head.uri.path_and_query().unwrap().clone();
+    origins.send(origin, &Copied(head, target), body).await
 }
 
 /// A request with the body that a viewer sends after `head`; and the viewer's end.

@@ -16,7 +16,7 @@ fn noting() -> (Request<Sent>, Seen) {
         let link = headers.get("link").cloned();
         noted.lock().unwrap().push((status.as_u16(), link));
     });
-    *request.body_mut() = Sent::empty().with_interims(Some(on_interim));
+    request.extensions_mut().insert(on_interim);
     (request, seen)
 }
 
