@@ -39,6 +39,11 @@ key.headers = ["Accept-Language", "X-Tenant"]
 key.cookies = ["plan", "region"]
 
 [[distribution.behaviour]]
+path = "/appointments/*"
+origin = "api"
+cache = false
+
+[[distribution.behaviour]]
 path = "*"
 origin = "api"
 "#;

@@ -156,6 +156,7 @@ fn forwarded(facts: Facts) -> Facts {
     often(|| {
         let ask = black_box(&facts.ask);
         forward::request(ask, &facts.rules, &facts.target, Purpose::Fill)
+            .map(|outgoing| outgoing.headers())
     });
     facts
 }

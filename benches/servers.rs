@@ -216,18 +216,19 @@ impl Dial for Origin {
     }
 }
 
-/// Answers the requests on one connection of the edge's.
+/// Answers the requests on one connection of the edge's, which all ask for the same.
 async fn originate(mut pipe: DuplexStream) {
     let mut request = Vec::new();
+    let mut reply = None;
     while pipe
         .read_buf(&mut request)
         .await
         .is_ok_and(|bytes| bytes > 0)
     {
         if request.ends_with(b"\r\n\r\n") {
-            let reply = original(&String::from_utf8_lossy(&request));
+            let reply = reply.get_or_insert_with(|| original(&String::from_utf8_lossy(&request)));
             request.clear();
-            if pipe.write_all(&reply).await.is_err() {
+            if pipe.write_all(reply).await.is_err() {
                 return;
             }
         }

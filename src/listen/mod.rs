@@ -132,7 +132,7 @@ impl Respond for Arc<Edge> {
         asked: PlainAsk,
         viewer: Viewer,
     ) -> impl Future<Output = Response<ReplyBody>> + Send {
-        serve::respond_plain(&self, asked, viewer)
+        serve::respond_plain(self, asked, viewer)
     }
 
     fn respond(
@@ -140,7 +140,7 @@ impl Respond for Arc<Edge> {
         request: Request<Incoming>,
         viewer: Viewer,
     ) -> impl Future<Output = Response<ReplyBody>> + Send {
-        serve::respond(&self, request, viewer)
+        serve::respond(self, request, viewer)
     }
 }
 

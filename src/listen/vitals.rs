@@ -3,7 +3,8 @@
 //! The I/O wrapper and the requests write; the sweep reads, twice a second. No
 //! clock is read here: when something happened is known from which sweep saw
 //! it first. All stores are relaxed, since a count that is one sweep late is
-//! still right, and each field has one writer at a time.
+//! still right, and each field has one writer at a time: a connection, its streams
+//! and their answers live on one worker's thread.
 
 use std::{
     sync::{
@@ -239,22 +240,20 @@ impl Vitals {
         if self.stage() != Stage::Http2 {
             self.head_begun.store(false, Relaxed);
         }
-        self.requests
-            .store(self.requests.load(Relaxed).wrapping_add(1), Relaxed);
-        self.in_flight.fetch_add(1, Relaxed);
+        more(&self.requests);
+        more(&self.in_flight);
     }
 
     /// A request came whole, without content, and was answered at once.
     pub(super) fn answered(&self) {
         self.body_ends.store(BODY_NONE, Relaxed);
         self.head_begun.store(false, Relaxed);
-        self.requests
-            .store(self.requests().wrapping_add(1), Relaxed);
+        more(&self.requests);
     }
 
     /// Its answer is not through yet: in flight until [`Self::end`].
     pub(super) fn answering(&self) {
-        self.in_flight.fetch_add(1, Relaxed);
+        more(&self.in_flight);
     }
 
     /// Requests whose head was complete.
@@ -264,20 +263,20 @@ impl Vitals {
 
     /// A request's answer has ended.
     pub(super) fn end(&self) {
-        self.in_flight.fetch_sub(1, Relaxed);
+        less(&self.in_flight);
     }
 
     /// An answer gave its head, or bytes, and was not asked for more yet; what to give back
     /// to [`Self::taken`] then.
     pub(super) fn untaken(&self) -> Span {
         let span = Span::of(self.sweeps());
-        self.untaken[span.0].fetch_add(1, Relaxed);
+        more(&self.untaken[span.0]);
         span
     }
 
     /// It was asked for more, or ended.
     pub(super) fn taken(&self, since: Span) {
-        self.untaken[since.0].fetch_sub(1, Relaxed);
+        less(&self.untaken[since.0]);
     }
 
     /// The sweep `now` looks at this connection; whether an answer was untaken for the whole
@@ -338,6 +337,16 @@ impl Vitals {
     pub(super) fn is_mid_message(&self) -> bool {
         self.head_begun.load(Relaxed) || self.is_mid_body(self.received.load(Relaxed))
     }
+}
+
+/// Adds one, where nobody else writes.
+fn more(count: &AtomicU32) {
+    count.store(count.load(Relaxed).wrapping_add(1), Relaxed);
+}
+
+/// Takes one away, where nobody else writes.
+fn less(count: &AtomicU32) {
+    count.store(count.load(Relaxed).wrapping_sub(1), Relaxed);
 }
 
 /// Whether the span of sweeps in which something began is an even or an odd one.

@@ -222,7 +222,11 @@ impl Exchange<'_> {
         let mut at = clock.instant();
         let deadline = at + self.origin.connect_timeout;
         if self.permit.is_none() {
-            self.permit = self.pool.free_permit();
+            let (permit, lent) = self.pool.at_hand(self.choice, self.leg, at);
+            self.permit = permit;
+            if let Some(lent) = lent {
+                return Ok((lent, Opened { took: None, at }));
+            }
         }
         if self.permit.is_none() {
             self.permit = Some(self.pool.permit(deadline).await?);
@@ -291,6 +295,7 @@ impl Opened {
         Timings {
             connect: self.took,
             first_byte: now - self.at,
+            at: now,
         }
     }
 }

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::Instant;
+use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
 use crate::origin::{
     connection::{Driven, Leg, Lent, Own},
@@ -30,6 +30,8 @@ pub(super) struct Kept {
     /// Oldest first.
     own: Vec<Idle<Own>>,
     pub(super) shared: Vec<Arc<Shared>>,
+    /// Leave for exchanges to come.
+    pub(super) permits: Vec<OwnedSemaphorePermit>,
     /// What the last connection spoke, unless that was never asked.
     pub(super) speaks: Option<Agreed>,
     pub(super) sweeping: bool,
@@ -75,6 +77,7 @@ impl Kept {
             plain: Vec::new(),
             own: Vec::new(),
             shared: Vec::new(),
+            permits: Vec::new(),
             speaks,
             sweeping: false,
             watch: None,

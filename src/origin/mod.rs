@@ -25,6 +25,8 @@ use std::{
 
 use http::{HeaderMap, StatusCode, response};
 
+use tokio::time::Instant;
+
 use crate::{site::Origin, time::Clock};
 
 mod attempt;
@@ -76,8 +78,8 @@ pub struct Origins {
 pub struct Fetched {
     /// The final head, as the origin sent it; hop-by-hop fields are still in it.
     pub head: response::Parts,
-    /// The body; it holds the connection until its end.
-    pub body: Received,
+    /// The body; it holds the connection until its end. Boxed, since it is handed on often.
+    pub body: Box<Received>,
     /// The connection itself, after `101 Switching Protocols` only (RFC 9110 §15.2.2).
     pub upgraded: Option<hyper::upgrade::OnUpgrade>,
     /// How long it took.
@@ -91,6 +93,8 @@ pub struct Timings {
     pub connect: Option<Duration>,
     /// From handing the request to the connection to the final head.
     pub first_byte: Duration,
+    /// When that was there.
+    pub at: Instant,
 }
 
 /// What to do with interim responses, `103 Early Hints` above all (RFC 8297).

@@ -103,9 +103,21 @@ impl Pool {
         self.clock
     }
 
-    /// Leave for one exchange, if it need not be waited for.
-    pub(super) fn free_permit(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.exchanges).try_acquire_owned().ok()
+    /// Leave for one exchange, if it need not be waited for; and a kept connection for it, if
+    /// there is one that need not be made over.
+    pub(super) fn at_hand(
+        &self,
+        choice: Choice,
+        leg: Leg,
+        now: Instant,
+    ) -> (Option<OwnedSemaphorePermit>, Option<Lent>) {
+        let mut kept = self.kept();
+        let permit = kept.permits.pop();
+        let permit = permit.or_else(|| Arc::clone(&self.exchanges).try_acquire_owned().ok());
+        if permit.is_none() || (choice, leg) != (Choice::Any, Leg::Plain) {
+            return (permit, None);
+        }
+        (permit, self.lend_of(kept, leg, now))
     }
 
     /// Leave for one exchange; a failure of ours when there is none until `deadline`.
@@ -191,19 +203,21 @@ impl Pool {
         now: Instant,
     ) {
         let mut own = match lent {
-            Lent::Plain(plain) => return self.keep(Lent::Plain(plain.into_kept()), now),
+            Lent::Plain(plain) => {
+                return self.keep(Lent::Plain(plain.into_kept()), Some(permit), now);
+            }
             Lent::Driven(Driven::Own(own)) if own.private => return own.retire(),
             Lent::Driven(Driven::Own(own)) => own.into_kept(),
             // The connection is shared already; this was only a place on it.
             Lent::Driven(Driven::Stream(_)) => return,
         };
         if own.is_ready() {
-            return self.keep(Lent::Driven(Driven::Own(own)), now);
+            return self.keep(Lent::Driven(Driven::Own(own)), Some(permit), now);
         }
         let pool = Arc::clone(self);
         self.runtime.spawn(async move {
             if let Ok(Ok(())) = timeout(READY_MAX, own.ready()).await {
-                pool.keep(Lent::Driven(Driven::Own(own)), pool.clock.instant());
+                pool.keep(Lent::Driven(Driven::Own(own)), None, pool.clock.instant());
             }
             drop(permit);
         });
@@ -222,7 +236,10 @@ impl Pool {
     }
 
     fn lend_kept(&self, leg: Leg, now: Instant) -> Option<Lent> {
-        let mut kept = self.kept();
+        self.lend_of(self.kept(), leg, now)
+    }
+
+    fn lend_of(&self, mut kept: MutexGuard<'_, Kept>, leg: Leg, now: Instant) -> Option<Lent> {
         kept.shared.retain(|shared| !shared.is_closed());
         if let Some(stream) = kept
             .shared
@@ -302,10 +319,15 @@ impl Pool {
 }
 
 impl Pool {
-    /// Keeps `lent` for the next exchange, instead of the oldest where there is no room.
-    fn keep(self: &Arc<Self>, lent: Lent, now: Instant) {
+    /// Keeps `lent` for the next exchange, instead of the oldest where there is no room; and
+    /// `permit`, where nobody waits for one.
+    fn keep(self: &Arc<Self>, lent: Lent, permit: Option<OwnedSemaphorePermit>, now: Instant) {
         let gone = {
             let mut kept = self.kept();
+            // While others are free nobody waits. Taking this one again costs nothing.
+            if self.exchanges.available_permits() > 0 {
+                kept.permits.extend(permit);
+            }
             if kept.closed || self.origin.keepalive.is_zero() {
                 kept.keep(lent, now, 0)
             } else {

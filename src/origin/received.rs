@@ -77,7 +77,7 @@ impl Received {
         origin: &Arc<Origin>,
         mut held: Option<Held>,
         upload: Option<Arc<Upload>>,
-    ) -> Self {
+    ) -> Box<Self> {
         let left = match framing {
             Framing::None => Some(0),
             Framing::Marked | Framing::Stream => incoming.size_hint().exact(),
@@ -86,7 +86,7 @@ impl Received {
         let ended = framing == Framing::None || incoming.is_end_stream();
         let lent = held.as_mut().and_then(|held| held.lent.as_mut());
         let patience = lent.map_or_else(|| incoming.patience(), Lent::patience);
-        let mut received = Self {
+        let mut received = Box::new(Self {
             incoming: Some(incoming),
             left,
             framing,
@@ -95,7 +95,7 @@ impl Received {
             upload,
             patience,
             silent_until: None,
-        };
+        });
         if ended {
             // An empty body is often not even asked for its end.
             received.end();

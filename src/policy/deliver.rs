@@ -264,12 +264,14 @@ fn number(number: u32) -> HeaderValue {
 /// `Trailer` goes on too: it announces the trailer section of a message, which is not
 /// among the fields that "need to be removed" (RFC 9110 §7.6.1).
 pub fn end_to_end(mut headers: HeaderMap, version: http::Version) -> HeaderMap {
-    if headers.keys().any(hop::is_hop_by_hop) {
+    // Most have nothing of it; looking at each name costs less than a search for each field.
+    let goes = |name| hop::is_hop_by_hop(name) || *name == X_CACHE;
+    if headers.keys().any(goes) {
+        headers.remove(X_CACHE);
         let trailer = headers.get(header::TRAILER).cloned();
         hop::strip(&mut headers, &[]);
         headers.extend(trailer.map(|trailer| (header::TRAILER, trailer)));
     }
-    headers.remove(X_CACHE);
     let via = forwarded::via(headers.get_all(header::VIA), version);
     headers.insert(header::VIA, via);
     headers

@@ -172,7 +172,7 @@ impl Outgoing<'_> {
         // "A user agent that generates Host SHOULD send it as the first field in the header
         // section" (RFC 9110 §7.2).
         take(&header::HOST, Value::Given(&self.fixed.authority));
-        self.viewers_fields(&mut take);
+        let sent = self.viewers_fields(&mut take);
         let mut made = |name: &HeaderName, value: Value<'_>| {
             if !self.is_fixed(name) {
                 take(name, value);
@@ -185,45 +185,53 @@ impl Outgoing<'_> {
             made(&header::UPGRADE, Value::Given(protocol));
         }
         let stored = matches!(self.purpose, Purpose::Fill | Purpose::Part);
-        if stored && ask.headers.contains_key(header::ACCEPT_ENCODING) {
+        if stored && sent.codings {
             let codings = Codings::parse(ask.headers.get_all(header::ACCEPT_ENCODING));
             let codings = codings.normalised().as_bytes();
             made(&header::ACCEPT_ENCODING, Value::Made(codings));
         }
-        cookies(ask, rules, |value| made(&header::COOKIE, value));
-        let peers = forwarded_for(ask, rules);
+        if sent.replaced {
+            cookies(ask, rules, |value| made(&header::COOKIE, value));
+        }
+        let peers = forwarded_for(ask, rules, sent.replaced);
         made(&X_FORWARDED_FOR, Value::Made(peers.as_bytes()));
         let scheme = ask.scheme.as_str().as_bytes();
         made(&X_FORWARDED_PROTO, Value::Made(scheme));
         let host = ask.host.as_str().as_bytes();
         made(&X_FORWARDED_HOST, Value::Made(host));
-        let via = forwarded::via(ask.headers.get_all(header::VIA), ask.version);
+        let before = sent.replaced.then(|| ask.headers.get_all(header::VIA));
+        let via = forwarded::via(before.into_iter().flatten(), ask.version);
         made(&header::VIA, Value::Given(&via));
         for (name, value) in self.fixed.headers.iter().chain(&self.conditions) {
             take(name, Value::Given(value));
         }
     }
 
-    /// What goes on of the viewer's own fields.
-    fn viewers_fields(&self, take: &mut impl FnMut(&HeaderName, Value<'_>)) {
+    /// Gives to `take` what goes on of the viewer's own fields; what else there is.
+    fn viewers_fields(&self, take: &mut impl FnMut(&HeaderName, Value<'_>)) -> Sent {
+        let mut sent = Sent::default();
         let (ask, rules) = (self.ask, self.rules);
         // `Connection` and what it nominates are the viewer's connection's business, not ours.
         let ending = hop::Ending::of(&ask.headers, &rules.key.headers);
         for (name, value) in &ask.headers {
+            if *name == header::HOST {
+                continue;
+            }
+            sent.codings |= *name == header::ACCEPT_ENCODING;
+            if replaced(name) {
+                sent.replaced = true;
+                continue;
+            }
             let dropped = match self.purpose {
                 Purpose::Fill => selects(name) || directs(name, rules),
                 Purpose::Part => *name == header::ACCEPT_ENCODING || directs(name, rules),
                 Purpose::Pass | Purpose::Upgrade => false,
             };
-            if !replaced(name)
-                && !dropped
-                && passes(name, rules)
-                && !ending.has(name)
-                && !self.is_fixed(name)
-            {
+            if !dropped && passes(name, rules) && !ending.has(name) && !self.is_fixed(name) {
                 take(name, Value::Given(value));
             }
         }
+        sent
     }
 
     /// Whether the value of a field is the configuration's.
@@ -232,12 +240,23 @@ impl Outgoing<'_> {
     }
 }
 
-/// What came and who connected, or the viewer alone.
-fn forwarded_for(ask: &Ask, rules: &Rules) -> forwarded::Line {
+/// Which fields there are among a viewer's, so that nobody searches for those that most do
+/// without.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sent {
+    /// One of those that are made anew.
+    replaced: bool,
+    /// `Accept-Encoding`.
+    codings: bool,
+}
+
+/// What came, where something came, and who connected; or the viewer alone.
+fn forwarded_for(ask: &Ask, rules: &Rules, came: bool) -> forwarded::Line {
     match rules.viewer.forwarded_for {
-        ForwardedFor::Append => {
+        ForwardedFor::Append if came => {
             forwarded::append_for(ask.headers.get_all(X_FORWARDED_FOR), ask.peer)
         }
+        ForwardedFor::Append => forwarded::append_for([], ask.peer),
         ForwardedFor::Replace => forwarded::append_for([], ask.viewer.ip()),
     }
 }
@@ -266,15 +285,14 @@ pub fn passes(name: &HeaderName, rules: &Rules) -> bool {
     }
 }
 
-/// Fields that are made anew, whatever the viewer sent, and those that nothing is made of:
+/// Fields besides `Host` that are made anew, whatever the viewer sent, and those that nothing is made of:
 /// nobody here expects an interim response, and an upgrade to HTTP/2 in clear text, of which
 /// `HTTP2-Settings` are, is none to us (RFC 9113 §3.1).
 fn replaced(name: &HeaderName) -> bool {
     // Told apart by their lengths, for the most part.
     matches!(
         name.as_str(),
-        "host"
-            | "cookie"
+        "cookie"
             | "via"
             | "x-forwarded-for"
             | "x-forwarded-host"

@@ -42,7 +42,7 @@ pub(super) enum Led {
 pub(super) struct Passing {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
-    pub(super) body: Received,
+    pub(super) body: Box<Received>,
     pub(super) why: WhyNot,
 }
 

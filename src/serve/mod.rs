@@ -253,6 +253,15 @@ impl Way {
         }
     }
 
+    /// Counts how long the viewer has waited for an answer that was not at hand.
+    fn waited(&self, since: Instant, now: Instant) {
+        let behaviour = self.route.behaviour().index;
+        let meters = self.site.meters.behaviour(behaviour);
+        meters
+            .viewer_head
+            .observe(now.saturating_duration_since(since));
+    }
+
     fn meter(&self) -> reply::Meter {
         let behaviour = self.route.behaviour().index;
         reply::Meter {
@@ -263,7 +272,7 @@ impl Way {
 }
 
 /// Answers `request`. Every request has an answer; failures are answers too.
-pub fn respond(edge: &Arc<Edge>, request: Request<Incoming>, viewer: Viewer) -> Responding {
+pub fn respond(edge: Arc<Edge>, request: Request<Incoming>, viewer: Viewer) -> Responding {
     let (site, now) = (edge.site.load_full(), edge.clock.now());
     match ask::asked(request, &viewer, now) {
         Ok(Asked {
@@ -274,16 +283,16 @@ pub fn respond(edge: &Arc<Edge>, request: Request<Incoming>, viewer: Viewer) -> 
             peer::look_behind(&mut ask, &site.snapshot.proxies.trusted);
             routed(edge, site, (Box::new(ask), None), (body, upgrade), viewer)
         }
-        Err((why, headers)) => synth::malformed(edge, &site, why, &headers).into(),
+        Err((why, headers)) => synth::malformed(&edge, &site, why, &headers).into(),
     }
 }
 
 /// Answers a plain request that was not [`at_hand`].
-pub fn respond_plain(edge: &Arc<Edge>, asked: PlainAsk, viewer: Viewer) -> Responding {
+pub fn respond_plain(edge: Arc<Edge>, asked: PlainAsk, viewer: Viewer) -> Responding {
     let site = asked.site;
     match asked.checked {
         Ok(ask) => routed(edge, site, (ask, asked.intent), (None, None), viewer),
-        Err(refused) => synth::malformed(edge, &site, refused.0, &refused.1).into(),
+        Err(refused) => synth::malformed(&edge, &site, refused.0, &refused.1).into(),
     }
 }
 
@@ -293,7 +302,7 @@ type Hanging = (Option<Incoming>, Option<OnUpgrade>);
 
 /// Answers `ask`, of which `intent` may be known.
 fn routed(
-    edge: &Arc<Edge>,
+    edge: Arc<Edge>,
     site: Arc<Site>,
     (ask, intent): (Box<Ask>, Option<Intent>),
     hanging: Hanging,
@@ -311,14 +320,15 @@ fn routed(
         Routed::NoSuchPath => return synth::no_such_path(&site, &ask, request_id).into(),
     };
     let timed = route.behaviour().rules.viewer.server_timing == ServerTiming::On;
+    let since = timed.then(|| edge.clock.instant());
     let way = Way {
-        edge: edge.clone(),
+        edge,
         site,
         route,
         ask,
         request_id,
         interims,
-        since: timed.then(|| edge.clock.instant()),
+        since,
     };
     let intent = intent.unwrap_or_else(|| intent::intent(&way.ask, way.rules()));
     match Finish::of(&way) {
@@ -337,8 +347,8 @@ fn answered(way: Way, intent: Intent, (body, upgrade): Hanging) -> Responding {
     let key = match intent {
         Intent::Cache(key) => key,
         Intent::Pass(why) => {
-            let wait = way.wait();
-            return Responding::later(wait, pass::pass(Box::new(way), body, upgrade, why));
+            let answer = pass::pass(Box::new(way), body, upgrade, why);
+            return Responding::Later(Box::pin(answer));
         }
         Intent::Redirect(status) => return synth::redirected(&way, status).into(),
         Intent::Preflight => return synth::preflight(&way).into(),

@@ -12,7 +12,7 @@ use crate::{
 /// A request on its way to an origin.
 pub(super) struct Outbound<'a> {
     pub(super) outgoing: Outgoing<'a>,
-    pub(super) interims: Option<Interims>,
+    pub(super) interims: Option<&'a Interims>,
 }
 
 impl Source for Outbound<'_> {
@@ -33,6 +33,6 @@ impl Source for Outbound<'_> {
     }
 
     fn on_interim(&self) -> Option<OnInterim> {
-        self.interims.clone().map(Interims::on_interim)
+        self.interims.cloned().map(Interims::on_interim)
     }
 }

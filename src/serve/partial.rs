@@ -154,7 +154,7 @@ pub(super) fn keep(
     way: Way,
     (key, fwd): (Key, &'static str),
     (status, headers): (StatusCode, HeaderMap),
-    body: Received,
+    body: Box<Received>,
     times: Times,
 ) -> Response<ReplyBody> {
     way.outdate_part(status, &headers);

@@ -52,10 +52,15 @@ pub(super) async fn pass(
         Purpose::Pass
     };
     let born = way.edge.ledger.head();
+    let since = way.edge.clock.instant();
     let fetched = match send(&way, sent, purpose).await {
         Ok(fetched) => fetched,
-        Err(failure) => return synth::failed(&way, fwd, &failure),
+        Err(failure) => {
+            way.waited(since, way.edge.clock.instant());
+            return synth::failed(&way, fwd, &failure);
+        }
     };
+    way.waited(since, fetched.timings.at);
     way.count(CacheResult::Pass);
     let status = fetched.head.status;
     let switched = fetched.upgraded.is_some();
@@ -192,7 +197,7 @@ async fn send(way: &Way, sent: Sent, purpose: Purpose) -> Result<Fetched, Failur
     let outgoing = forward::request(&way.ask, way.rules(), target, purpose);
     let request = Outbound {
         outgoing: outgoing.map_err(|_| UNSENDABLE)?,
-        interims: way.interims.clone(),
+        interims: way.interims.as_ref(),
     };
     let fetched = way
         .edge

@@ -87,9 +87,9 @@ impl ReplyBody {
         }
     }
 
-    pub(super) fn passing(received: Received, meter: Meter) -> Self {
+    pub(super) const fn passing(received: Box<Received>, meter: Meter) -> Self {
         Self {
-            source: Source::Passing(Box::new(received)),
+            source: Source::Passing(received),
             meter,
         }
     }

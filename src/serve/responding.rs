@@ -3,7 +3,7 @@
 use std::{
     future::Future,
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
 use http::Response;
@@ -73,11 +73,13 @@ impl<F: Future> Future for Timed<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        let answer = ready!(this.answer.poll(cx));
-        if let Some(wait) = this.wait.take() {
+        let answer = this.answer.poll(cx);
+        if answer.is_ready()
+            && let Some(wait) = this.wait.take()
+        {
             wait.over();
         }
-        Poll::Ready(answer)
+        answer
     }
 }
 

@@ -136,7 +136,7 @@ async fn connect(edge: &Edge) -> http1::SendRequest<Empty<Bytes>> {
             covered: None,
             interims: None,
         };
-        let answer = serve::respond(&edge, request, viewer);
+        let answer = serve::respond(edge.clone(), request, viewer);
         async { Ok::<_, std::convert::Infallible>(answer.await) }
     });
     let (near, far) = duplex(64 << 10);

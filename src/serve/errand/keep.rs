@@ -72,7 +72,7 @@ impl Errand {
         &self,
         meta: Meta,
         (status, headers): (StatusCode, &HeaderMap),
-        body: Received,
+        body: Box<Received>,
         told: &mut Told,
     ) {
         let edge = &self.way.edge;
@@ -115,7 +115,7 @@ impl Errand {
     /// Reads `body` to its end, and keeps the answer if it may be; what was kept.
     async fn pour(
         &self,
-        body: Received,
+        body: Box<Received>,
         whole: Whole,
         fill: &Fill,
         writer: Writer,
@@ -168,7 +168,7 @@ impl Errand {
         self,
         kept: Kept,
         (status, headers): (StatusCode, HeaderMap),
-        body: Received,
+        body: Box<Received>,
         said: CacheStatus,
     ) -> Response<ReplyBody> {
         let way = self.way.clone();
@@ -252,7 +252,7 @@ const fn why_unkept(unkept: Unkept) -> WhyNot {
 
 /// Reads `start` and `body` to their end; how many bytes they had. Trailers are not kept,
 /// and not needed: "a recipient MAY ... discard" them (RFC 9110 §6.5.1).
-async fn read(way: &Way, start: Bytes, mut body: Received, writer: &Writer) -> Option<u64> {
+async fn read(way: &Way, start: Bytes, mut body: Box<Received>, writer: &Writer) -> Option<u64> {
     let mut bytes = start.len() as u64;
     writer.push(start).await.ok()?;
     let mut body = Pin::new(&mut body);

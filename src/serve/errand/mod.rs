@@ -119,6 +119,7 @@ impl Errand {
         // What the origin is about to be asked with, and what would be validated.
         let stored = self.stale.as_ref().map(|stale| stale.head.to_map());
         let (asked, born) = (edge.clock.now(), birth.born());
+        let interims = self.interims.take();
         let outgoing = outgoing(&self.way, stored.as_ref(), self.part.as_deref());
         let Some(outgoing) = outgoing else {
             told.failed(UNSENDABLE);
@@ -126,7 +127,7 @@ impl Errand {
         };
         let request = Outbound {
             outgoing,
-            interims: self.interims.take(),
+            interims: interims.as_ref(),
         };
         let origin = &self.way.route.behaviour().origin;
         let fetched = edge.origins.send(origin, &request, Sent::empty()).await;

@@ -4,7 +4,7 @@ use super::*;
 use hyper::body::Body;
 
 /// The body of a GET whose origin says `answer` and closes.
-async fn body(answer: &str) -> Received {
+async fn body(answer: &str) -> Box<Received> {
     let mut world = world();
     let fetched = world.get("/");
     let mut peer = world.peer().await;

@@ -303,7 +303,7 @@ async fn pass(span: Duration) {
     tokio::time::sleep(span).await;
 }
 
-async fn text(body: Received) -> Result<String, FetchError> {
+async fn text(body: Box<Received>) -> Result<String, FetchError> {
     let bytes: Bytes = body.collect().await?.to_bytes();
     Ok(String::from_utf8(bytes.to_vec()).unwrap())
 }

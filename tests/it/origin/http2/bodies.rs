@@ -208,7 +208,7 @@ async fn an_origin_that_resets_ends_the_upload() {
 }
 
 /// A response whose body the origin sends as far as it may.
-async fn unread(http2: &Http2, streams: &mut Streams) -> (Received, SendStream<Bytes>) {
+async fn unread(http2: &Http2, streams: &mut Streams) -> (Box<Received>, SendStream<Bytes>) {
     let fetched = http2.get();
     let mut respond = streams.next().await.0;
     let body = respond.send_response(Response::new(()), false).unwrap();
