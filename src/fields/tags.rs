@@ -57,11 +57,7 @@ pub fn tags(headers: &HeaderMap) -> Result<[Vec<Vec<u8>>; 3], TooMany> {
 /// Takes the fields away: they are for us, and tell strangers how to name what we store.
 pub fn strip(headers: &mut HeaderMap) {
     // Most have none; looking at each name costs less than a search for each field.
-    let tagged = |name: &HeaderName| {
-        let text = name.as_str();
-        FIELDS.iter().any(|field| field.as_str() == text)
-    };
-    if headers.keys().any(tagged) {
+    if headers.keys().any(|name| FIELDS.contains(name)) {
         for name in &FIELDS {
             headers.remove(name);
         }

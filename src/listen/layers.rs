@@ -4,7 +4,7 @@
 
 use std::{
     convert::Infallible,
-    future::{Future, poll_fn},
+    future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::Arc,
@@ -48,7 +48,7 @@ pub(super) fn answer<R: Respond>(
     let (version, refused) = (request.version(), refused(&request));
     let respond = |viewer| respond.respond(request, viewer);
     let answered = rim(respond, (version, refused), viewer, flight, roll);
-    async { Ok(answered.await) }
+    Sure { answered }
 }
 
 /// Asks `respond` for the answer to a plain request that is not at hand, under the rim.
@@ -71,7 +71,7 @@ fn rim<F, B>(
     respond: impl FnOnce(Viewer) -> F,
     (version, refused): (Version, Option<Refusal>),
     viewer: Viewer,
-    mut flight: Flight,
+    flight: Flight,
     roll: Arc<Roll>,
 ) -> impl Future<Output = Response<Answer<B>>> + Send
 where
@@ -88,43 +88,109 @@ where
     };
     // At once, so that a hit has let go of the request before hyper reads on: otherwise
     // hyper finds its read buffer still in use and allocates another.
-    let called = match refused {
-        None => Ok(catch_unwind(AssertUnwindSafe(|| respond(viewer)))),
-        Some(why) => Err(why),
+    let stage = match refused {
+        None => match catch_unwind(AssertUnwindSafe(|| respond(viewer))) {
+            Ok(future) => Answering::Awaited { future },
+            Err(_) => Answering::Panicked,
+        },
+        Some(why) => Answering::Refused { why },
     };
-    async move {
-        let answered = match called {
-            Ok(Ok(future)) => Caught { future }.await,
-            Ok(Err(_)) => Err(Panicked),
-            Err((status, text)) => return ours(status, text, version, flight),
-        };
-        if let Some(request) = interims {
-            // The wire wakes this task.
-            poll_fn(|_| flight.vitals.outbox().poll_close(request)).await;
-        }
-        let last = flight.vitals.order() >= Order::Last;
-        match answered {
-            Ok(mut response) => {
-                // After a 101 the connection is no longer HTTP's to close.
-                let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-                if switches {
-                    flight.vitals.enter(Stage::Upgraded);
+    Rim {
+        stage,
+        interims,
+        version,
+        flight: Some(flight),
+        roll,
+    }
+}
+
+pin_project! {
+    /// The rim around one answer. An `async` block would hold all of it twice.
+    struct Rim<F, B> {
+        #[pin]
+        stage: Answering<F, B>,
+        // The number by which the connection knows the request whose interim responses it takes.
+        interims: Option<u32>,
+        version: Version,
+        flight: Option<Flight>,
+        roll: Arc<Roll>,
+    }
+}
+
+pin_project! {
+    /// How far an answer is.
+    #[project = AnsweringParts]
+    enum Answering<F, B> {
+        Awaited { #[pin] future: F },
+        // It waits for the interim responses before it to be written.
+        Withheld { answer: Option<Response<B>> },
+        Refused { why: Refusal },
+        Panicked,
+    }
+}
+
+impl<F: Future<Output = Response<B>>, B> Future for Rim<F, B> {
+    type Output = Response<Answer<B>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let answered = match this.stage.as_mut().project() {
+            // Safe to look at after a panic: it is not polled again, only dropped.
+            AnsweringParts::Awaited { future } => {
+                match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
+                    Ok(Poll::Ready(answer)) => Ok(Some(answer)),
+                    Ok(Poll::Pending) => return Poll::Pending,
+                    Err(_) => Err(None),
                 }
-                if last && version < Version::HTTP_2 && !switches {
-                    let close = HeaderValue::from_static("close");
-                    response.headers_mut().insert(header::CONNECTION, close);
-                }
-                response.map(|body| {
-                    flight.gave();
-                    Answer::Given { body, flight }
-                })
             }
-            Err(Panicked) => {
-                roll.panicked();
+            AnsweringParts::Withheld { answer } => Ok(answer.take()),
+            AnsweringParts::Refused { why } => Err(Some(*why)),
+            AnsweringParts::Panicked => Err(None),
+        };
+        let Some(flight) = this.flight.take() else {
+            // It was ready before.
+            return Poll::Pending;
+        };
+        if let Some(request) = *this.interims
+            && flight.vitals.outbox().poll_close(request).is_pending()
+        {
+            // The wire wakes this task.
+            *this.flight = Some(flight);
+            this.stage.set(match answered {
+                Ok(answer) => Answering::Withheld { answer },
+                Err(Some(why)) => Answering::Refused { why },
+                Err(None) => Answering::Panicked,
+            });
+            return Poll::Pending;
+        }
+        let version = *this.version;
+        Poll::Ready(match answered {
+            Ok(Some(answer)) => given(answer, version, flight),
+            Err(Some((status, text))) => ours(status, text, version, flight),
+            Ok(None) | Err(None) => {
+                this.roll.panicked();
                 ours(StatusCode::INTERNAL_SERVER_ERROR, INTERNAL, version, flight)
             }
-        }
+        })
     }
+}
+
+/// An answer as the viewer gets it.
+fn given<B>(mut answer: Response<B>, version: Version, mut flight: Flight) -> Response<Answer<B>> {
+    // After a 101 the connection is no longer HTTP's to close.
+    let switches = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
+    if switches {
+        flight.vitals.enter(Stage::Upgraded);
+    }
+    let last = flight.vitals.order() >= Order::Last;
+    if last && version < Version::HTTP_2 && !switches {
+        let close = HeaderValue::from_static("close");
+        answer.headers_mut().insert(header::CONNECTION, close);
+    }
+    answer.map(|body| {
+        flight.gave();
+        Answer::Given { body, flight }
+    })
 }
 
 /// Why a request is refused that hyper's HTTP/2 takes: what HTTP/1 has no way to say, or
@@ -264,24 +330,17 @@ impl<B: Body<Data = Bytes>> Body for Answer<B> {
 }
 
 pin_project! {
-    /// A future whose panic is an outcome.
-    struct Caught<F> {
+    /// An answer, for hyper: it never fails.
+    struct Sure<F> {
         #[pin]
-        future: F,
+        answered: F,
     }
 }
 
-struct Panicked;
-
-impl<F: Future> Future for Caught<F> {
-    type Output = Result<F::Output, Panicked>;
+impl<F: Future> Future for Sure<F> {
+    type Output = Result<F::Output, Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let future = self.project().future;
-        // Safe to look at afterwards: it is not polled again, only dropped.
-        match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
-            Ok(poll) => poll.map(Ok),
-            Err(_) => Poll::Ready(Err(Panicked)),
-        }
+        self.project().answered.poll(cx).map(Ok)
     }
 }

@@ -131,12 +131,23 @@ impl Exchange<'_> {
         &mut self,
         request: Option<Box<Request<Sent>>>,
     ) -> Result<Fetched, Box<Broken>> {
-        let (left, failed) = match self.connected().await {
+        let now = self.pool.clock().instant();
+        let connected = match self.at_hand(now) {
+            Some(lent) => Ok((
+                lent,
+                Opened {
+                    took: None,
+                    at: now,
+                },
+            )),
+            // Boxed, as what is large and rare.
+            None => Box::pin(self.connected(now)).await,
+        };
+        let (left, failed) = match connected {
             Ok((Lent::Plain(plain), opened)) => match self.plain(plain, opened).await {
                 Ok(fetched) => return Ok(fetched),
                 Err(failed) => (None, failed),
             },
-            // Boxed: every other attempt would have room for it.
             Ok((Lent::Driven(driven), opened)) => {
                 let made = || Box::new(message(self.source, Sent::empty()));
                 let request = request.unwrap_or_else(made);
@@ -151,8 +162,8 @@ impl Exchange<'_> {
     /// Over an HTTP/1.1 connection, in this task.
     async fn plain(&mut self, plain: Plain, opened: Opened) -> Result<Fetched, Failed> {
         let allowed = self.origin.response_timeout;
-        let exchange = plain.exchange(self.source, (opened.at, allowed));
-        let answer = exchange.await?;
+        // Awaited where it is made: a variable for it would be room for two.
+        let answer = plain.exchange(self.source, (opened.at, allowed)).await?;
         Ok(self.answered(answer, &opened))
     }
 
@@ -216,18 +227,20 @@ impl Exchange<'_> {
             .map_err(Broken::beyond_repeat)
     }
 
-    /// A permit and a connection, under one deadline.
-    async fn connected(&mut self) -> Result<(Lent, Opened), Failed> {
-        let clock = self.pool.clock();
-        let mut at = clock.instant();
-        let deadline = at + self.origin.connect_timeout;
-        if self.permit.is_none() {
-            let (permit, lent) = self.pool.at_hand(self.choice, self.leg, at);
-            self.permit = permit;
-            if let Some(lent) = lent {
-                return Ok((lent, Opened { took: None, at }));
-            }
+    /// A connection that need not be waited for, nor its permit.
+    fn at_hand(&mut self, now: Instant) -> Option<Lent> {
+        if self.permit.is_some() {
+            return None;
         }
+        let (permit, lent) = self.pool.at_hand(self.choice, self.leg, now);
+        self.permit = permit;
+        lent
+    }
+
+    /// A permit and a connection, from `at` on, under one deadline.
+    async fn connected(&mut self, mut at: Instant) -> Result<(Lent, Opened), Failed> {
+        let clock = self.pool.clock();
+        let deadline = at + self.origin.connect_timeout;
         if self.permit.is_none() {
             self.permit = Some(self.pool.permit(deadline).await?);
             at = clock.instant();

@@ -1,7 +1,7 @@
 //! What a viewer sees of an answer: which fields are kept, and how we say what happened
 //! (RFC 9111 §5.1, RFC 9211).
 
-use std::{fmt::Write as _, time::Duration};
+use std::{cell::RefCell, fmt::Write as _, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use smallvec::SmallVec;
@@ -112,6 +112,20 @@ impl CacheStatus {
 
     /// The field's value.
     pub fn value(&self) -> HeaderValue {
+        thread_local! {
+            /// The last one without a lifetime: what is passed on says the same again and again.
+            static LAST: RefCell<Option<(CacheStatus, HeaderValue)>> = const { RefCell::new(None) };
+        }
+        if self.ttl.is_some() {
+            return self.made();
+        }
+        LAST.with_borrow_mut(|last| match last {
+            Some((status, value)) if status == self => value.clone(),
+            last => last.insert((*self, self.made())).1.clone(),
+        })
+    }
+
+    fn made(&self) -> HeaderValue {
         HeaderValue::from_bytes(self.line().as_bytes())
             .unwrap_or_else(|_| HeaderValue::from_static(forwarded::PSEUDONYM))
     }

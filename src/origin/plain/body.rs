@@ -202,7 +202,7 @@ impl Coming {
             self.space = BytesMut::with_capacity(wanted);
         }
         let room = self.space.capacity();
-        let read = pin!(self.connection.stream.read_buf(&mut self.space));
+        let read = pin!(self.connection.0.stream.read_buf(&mut self.space));
         let bytes = ready!(read.poll(cx))?;
         if bytes == room {
             self.piece = PIECE_BYTES_MAX.min(self.piece * 2);

@@ -74,9 +74,9 @@ impl Plain {
         let mut exchange = Exchange::new(source);
         let (head, rest) = poll_fn(|cx| {
             if let Poll::Ready(answered) = exchange.poll_answered(&mut self, cx) {
-                return Poll::Ready(answered.map_err(|cause| exchange.failed(cause, self.kept)));
+                return Poll::Ready(answered.map_err(|cause| exchange.failed(cause, self.0.kept)));
             }
-            ready!(self.patience.poll_until(cx, started + allowed));
+            ready!(self.0.patience.poll_until(cx, started + allowed));
             let overdue = Failed::timed_out(Blame::Origin, Phase::Head, allowed);
             Poll::Ready(Err(overdue))
         })
@@ -183,7 +183,7 @@ impl<'a> Exchange<'a> {
         over: &mut Plain,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(Head, Bytes), Cause>> {
-        let refused = match self.poll_sent(&mut *over.stream, cx) {
+        let refused = match self.poll_sent(&mut *over.0.stream, cx) {
             Poll::Ready(sent) => sent.err(),
             Poll::Pending => None,
         };
@@ -221,12 +221,12 @@ impl<'a> Exchange<'a> {
     ) -> Poll<Result<(Head, Bytes), Cause>> {
         loop {
             let bytes = if self.partial.is_empty() {
-                Some(ready!(poll_first(&mut *over.stream, cx))?)
+                Some(ready!(poll_first(&mut *over.0.stream, cx))?)
             } else {
-                ready!(self.poll_more(&mut *over.stream, cx))?
+                ready!(self.poll_more(&mut *over.0.stream, cx))?
             };
             if let Some(bytes) = bytes
-                && let Some(head) = self.last_of(bytes, &mut over.names)?
+                && let Some(head) = self.last_of(bytes, &mut over.0.names)?
             {
                 return Poll::Ready(Ok(head));
             }

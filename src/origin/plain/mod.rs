@@ -39,7 +39,11 @@ use self::names::Names;
 pub(super) use self::{body::Body, exchange::Answer};
 
 /// An HTTP/1.1 connection between exchanges, or in the hands of one. Dropping it closes it.
-pub(super) struct Plain {
+///
+/// In a box: it goes from hand to hand.
+pub(super) struct Plain(Box<Connection>);
+
+struct Connection {
     stream: Box<dyn Io>,
     patience: Patience,
     names: Names,
@@ -50,32 +54,33 @@ pub(super) struct Plain {
 impl Plain {
     /// Speaks HTTP/1.1 over `stream`.
     pub(super) fn new(stream: Box<dyn Io>) -> Self {
-        Self {
+        Self(Box::new(Connection {
             stream,
             patience: Patience::default(),
             names: Names::default(),
             kept: false,
-        }
+        }))
     }
 
     /// The same, as one that has served before.
-    pub(super) fn into_kept(self) -> Self {
-        Self { kept: true, ..self }
+    pub(super) fn into_kept(mut self) -> Self {
+        self.0.kept = true;
+        self
     }
 
     /// What to wait with; given back, it costs the next exchange less.
     pub(super) fn patience(&mut self) -> Patience {
-        std::mem::take(&mut self.patience)
+        std::mem::take(&mut self.0.patience)
     }
 
     /// Takes back what was waited with.
     pub(super) fn keep_patience(&mut self, patience: Patience) {
-        self.patience = patience;
+        self.0.patience = patience;
     }
 
     /// The stream below, between two exchanges.
     pub(super) fn into_stream(self) -> Box<dyn Io> {
-        self.stream
+        self.0.stream
     }
 
     /// Whether it is open and has said nothing, as an idle one does; when that changes, the
@@ -90,7 +95,7 @@ impl Plain {
         let mut buf = ReadBuf::uninit(&mut space);
         // Whatever the task has done before: a stream that is not looked at is not silent.
         let look = unconstrained(poll_fn(|cx| {
-            Pin::new(&mut self.stream).poll_read(cx, &mut buf)
+            Pin::new(&mut self.0.stream).poll_read(cx, &mut buf)
         }));
         pin!(look).poll(cx).is_pending()
     }
@@ -98,7 +103,7 @@ impl Plain {
     /// Closes it with a goodbye, as far as that can be said without waiting.
     pub(super) fn retire(mut self) {
         let mut cx = Context::from_waker(Waker::noop());
-        let _: Poll<_> = Pin::new(&mut self.stream).poll_shutdown(&mut cx);
+        let _: Poll<_> = Pin::new(&mut self.0.stream).poll_shutdown(&mut cx);
     }
 }
 
