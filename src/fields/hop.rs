@@ -12,7 +12,7 @@ use http::{
 };
 use smallvec::SmallVec;
 
-use super::list::members;
+use super::{has, list::members};
 
 /// End-to-end fields that Connection cannot remove: framing, identity, and what
 /// decides about storing and reuse. "A sender MUST NOT send a connection option
@@ -63,6 +63,9 @@ pub struct Ending(SmallVec<[HeaderName; 4]>);
 impl Ending {
     /// Those of a message with `headers`; `protected` are deaf to Connection too.
     pub fn of(headers: &HeaderMap, protected: &[HeaderName]) -> Self {
+        if !has(headers, &CONNECTION) {
+            return Self(SmallVec::new());
+        }
         let nominated = members(headers.get_all(CONNECTION))
             .filter_map(|option| HeaderName::from_bytes(option).ok())
             .filter(|name| !is_protected(name) && !protected.contains(name));
@@ -112,6 +115,9 @@ pub fn is_hop_by_hop(name: &HeaderName) -> bool {
 /// "A sender of Upgrade MUST also send an 'Upgrade' connection option"
 /// (RFC 9110 §7.8); without it the field was not meant for us.
 pub fn wants_upgrade(headers: &HeaderMap) -> Option<&HeaderValue> {
+    if !has(headers, &UPGRADE) {
+        return None;
+    }
     let upgrade = headers.get(UPGRADE)?;
     members(headers.get_all(CONNECTION))
         .any(|option| option.eq_ignore_ascii_case(b"upgrade"))

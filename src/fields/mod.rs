@@ -35,12 +35,25 @@ pub mod text;
 
 use std::borrow::Cow;
 
+use http::{HeaderMap, HeaderName};
+
 /// Where [`delta_seconds`] saturates: 2^31, some 68 years (RFC 9111 §1.2.2).
 pub const DELTA_SECONDS_MAX: u32 = 1 << 31;
 
 /// Whether `text` is a token, that is one or more `tchar` (RFC 9110 §5.6.2).
 pub fn is_token(text: &[u8]) -> bool {
     !text.is_empty() && text.iter().all(|&byte| is_tchar(byte))
+}
+
+/// Heads of so many fields are looked through sooner than searched.
+const FEW: usize = 12;
+
+/// Whether `headers` have a field `name`, which most have not.
+pub fn has(headers: &HeaderMap, name: &HeaderName) -> bool {
+    if headers.len() > FEW {
+        return headers.contains_key(name);
+    }
+    headers.keys().any(|one| one == name)
 }
 
 /// `text` without the optional whitespace around it: SP and HTAB (RFC 9110 §5.6.3).

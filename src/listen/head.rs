@@ -23,7 +23,10 @@ pub(super) fn plain(bytes: &[u8]) -> Option<Parts> {
     if bytes.len() > HEAD_MAX {
         return None;
     }
-    let bytes = Bytes::copy_from_slice(bytes);
+    // With room to spare it is shared from the start, which is what becomes of it.
+    let mut copy = Vec::with_capacity(bytes.len() + 1);
+    copy.extend_from_slice(bytes);
+    let bytes = Bytes::from(copy);
     let mut fields = [const { MaybeUninit::uninit() }; FIELDS_MAX];
     let mut read = httparse::Request::new(&mut []);
     let length = read.parse_with_uninit_headers(&bytes, &mut fields).ok()?;

@@ -10,8 +10,9 @@ use std::{
 
 use prometheus_client::metrics::counter::Atomic;
 
-/// Lines of a number. Threads beyond that share; 512 bytes a number.
-const LINES: usize = 8;
+/// Lines of a number: a kibibyte. Threads beyond that share the last.
+const LINES: usize = 16;
+const SHARED: usize = LINES - 1;
 
 /// A number, spread over some cache lines.
 #[derive(Debug, Default)]
@@ -33,7 +34,7 @@ fn ours() -> usize {
     static THREADS: AtomicUsize = AtomicUsize::new(0);
     OURS.with(|ours| {
         ours.get().unwrap_or_else(|| {
-            let line = THREADS.fetch_add(1, Relaxed) % LINES;
+            let line = THREADS.fetch_add(1, Relaxed).min(SHARED);
             ours.set(Some(line));
             line
         })
@@ -47,7 +48,15 @@ impl Atomic<u64> for Spread {
 
     /// What it was before is what this thread's line was.
     fn inc_by(&self, more: u64) -> u64 {
-        self.0[ours()].0.fetch_add(more, Relaxed)
+        let at = ours();
+        let Line(line) = &self.0[at];
+        if at == SHARED {
+            return line.fetch_add(more, Relaxed);
+        }
+        // Nobody else writes there.
+        let before = line.load(Relaxed);
+        line.store(before.wrapping_add(more), Relaxed);
+        before
     }
 
     fn get(&self) -> u64 {

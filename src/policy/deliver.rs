@@ -10,7 +10,7 @@ use super::{
     Key, Rules, WhyNot, control::Control, recode::Recodable, represent, reuse::Standing, storable,
 };
 use crate::{
-    fields::{date, forwarded, hop, tags, text::Text},
+    fields::{date, forwarded, has, hop, tags, text::Text},
     time::Timestamp,
 };
 
@@ -375,6 +375,9 @@ const REQUEST_ID_BYTES_MAX: usize = 128;
 
 /// The viewer's own request id, where it is one that logs can hold.
 pub fn request_id(headers: &HeaderMap) -> Option<&HeaderValue> {
+    if !has(headers, &X_REQUEST_ID) {
+        return None;
+    }
     let id = headers.get(X_REQUEST_ID)?;
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:/+=@".contains(byte);
     let bytes = id.as_bytes();

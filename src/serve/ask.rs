@@ -76,13 +76,13 @@ pub fn checked(
 
 /// Checks the head of a message in which there is nothing that could be misunderstood.
 pub(super) fn understandable(
-    head: request::Parts,
+    mut head: request::Parts,
     has_body: bool,
     viewer: &Viewer,
     at: Timestamp,
 ) -> Result<Ask, (Malformed, HeaderMap)> {
     let found = host(&head.uri, &head.headers, head.version)
-        .and_then(|host| Ok((host, target(&head.method, &head.uri)?)));
+        .and_then(|host| Ok((host, target(&head.method, std::mem::take(&mut head.uri))?)));
     let (host, (target, rewritten)) = match found {
         Ok(found) => found,
         Err(why) => return Err((why, head.headers)),
@@ -170,14 +170,14 @@ fn host(uri: &Uri, headers: &HeaderMap, version: Version) -> Result<Host, Malfor
 }
 
 /// The target as sent, and its canonical path where that differs.
-fn target(method: &Method, uri: &Uri) -> Result<(PathAndQuery, Option<Box<str>>), Malformed> {
+fn target(method: &Method, uri: Uri) -> Result<(PathAndQuery, Option<Box<str>>), Malformed> {
     let root = || PathAndQuery::from_static("/");
     if *method == Method::CONNECT {
         // It has no path; it is refused further on, by its method.
         return Ok((root(), None));
     }
     // An absolute form may leave the path out (RFC 9112 §3.2.2).
-    let target = uri.path_and_query().cloned().unwrap_or_else(root);
+    let target = uri.into_parts().path_and_query.unwrap_or_else(root);
     if target.as_str().len() > URL_BYTES_MAX {
         return Err(Malformed {
             status: StatusCode::URI_TOO_LONG,
@@ -247,7 +247,7 @@ mod tests {
 
     #[test]
     fn a_target_has_a_length_and_one_path() {
-        let get = |text: &str| target(&Method::GET, &text.parse().unwrap());
+        let get = |text: &str| target(&Method::GET, text.parse().unwrap());
         assert_eq!(get("/a/../b").unwrap().1.as_deref(), Some("/b"));
         assert_eq!(get("/b?x=../y").unwrap().1, None);
         assert_eq!(get("/a%00").unwrap_err().error, "bad_path");

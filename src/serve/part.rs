@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
 use super::{ReplyBody, Way};
 use crate::{
+    fields::has,
     policy::slice::Slice,
     store::{Head, Object},
 };
@@ -99,5 +100,5 @@ fn kind(head: &Head) -> String {
 
 /// Whether the viewer wants a part.
 pub(super) fn wanted(headers: &HeaderMap) -> bool {
-    headers.contains_key(header::RANGE)
+    has(headers, &header::RANGE)
 }
