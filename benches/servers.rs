@@ -9,9 +9,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http::{
-    HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version, request::Parts,
-};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version};
 use http_body_util::Full;
 use hyper::{
     body::Incoming,
@@ -27,7 +25,9 @@ use warmfront::{
     observe::Events,
     origin::{Dial, Dialling, Io, Origins},
     policy::{Scheme, lines::Lines},
-    serve::{Edge, Limits, Plain, Recoder, Refreshes, RequestIds, Searches, Site, Viewer},
+    serve::{
+        Edge, Limits, Plain, PlainHead, Recoder, Refreshes, RequestIds, Searches, Site, Viewer,
+    },
     store::Store,
     time::Clock,
 };
@@ -188,7 +188,7 @@ impl Respond for Constant {
 
     fn at_hand(
         &self,
-        _: impl FnOnce() -> Option<Parts>,
+        _: impl FnOnce() -> Option<PlainHead>,
         _: &Viewer,
         _: &mut Lines,
     ) -> Option<Plain<Infallible>> {

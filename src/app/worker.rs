@@ -3,7 +3,7 @@
 use std::{future::Future, sync::Arc};
 
 use arc_swap::ArcSwap;
-use http::{Request, Response, request::Parts};
+use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -15,8 +15,8 @@ use crate::{
     origin::Origins,
     policy::lines::Lines,
     serve::{
-        Arrival, Edge, Plain, PlainAsk, Recoder, Refreshes, ReplyBody, RequestIds, Searches, Site,
-        Viewer,
+        Arrival, Edge, Plain, PlainAsk, PlainHead, Recoder, Refreshes, ReplyBody, RequestIds,
+        Searches, Site, Viewer,
     },
     store::Store,
 };
@@ -45,7 +45,7 @@ impl Respond for Serving {
 
     fn at_hand(
         &self,
-        head: impl FnOnce() -> Option<Parts>,
+        head: impl FnOnce() -> Option<PlainHead>,
         viewer: &Viewer,
         out: &mut Lines,
     ) -> Option<Plain<PlainAsk>> {

@@ -7,19 +7,20 @@ use std::mem::MaybeUninit;
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Request, Uri,
+    HeaderMap, HeaderName, HeaderValue,
     header::{CONNECTION, CONTENT_LENGTH, EXPECT, TE, TRANSFER_ENCODING, UPGRADE},
-    request::Parts,
+    uri::PathAndQuery,
 };
 
 use super::protocol::HEAD_MAX;
+use crate::serve::PlainHead;
 
 /// The most fields of a head that is read here; more than any browser sends.
 const FIELDS_MAX: usize = 48;
 
 /// The head of a GET over HTTP/1.1, for one target of this edge, that keeps its connection and
 /// has no content; `None` if `bytes` are not exactly one such head.
-pub(super) fn plain(bytes: &[u8]) -> Option<Parts> {
+pub(super) fn plain(bytes: &[u8]) -> Option<PlainHead> {
     if bytes.len() > HEAD_MAX {
         return None;
     }
@@ -36,7 +37,7 @@ pub(super) fn plain(bytes: &[u8]) -> Option<Parts> {
         return None;
     }
     let target = read.path.filter(|target| target.starts_with('/'))?;
-    let uri = Uri::from_maybe_shared(bytes.slice_ref(target.as_bytes())).ok()?;
+    let target = PathAndQuery::from_maybe_shared(bytes.slice_ref(target.as_bytes())).ok()?;
     let mut headers = HeaderMap::with_capacity(read.headers.len());
     for field in read.headers.iter() {
         let name = HeaderName::from_bytes(field.name.as_bytes()).ok()?;
@@ -46,11 +47,7 @@ pub(super) fn plain(bytes: &[u8]) -> Option<Parts> {
         let value = HeaderValue::from_maybe_shared(bytes.slice_ref(field.value)).ok()?;
         headers.append(name, value);
     }
-    // A GET over HTTP/1.1 is what a new request is.
-    let (mut head, ()) = Request::new(()).into_parts();
-    head.uri = uri;
-    head.headers = headers;
-    Some(head)
+    Some(PlainHead { target, headers })
 }
 
 fn is_plain(name: &HeaderName, value: &[u8]) -> bool {
@@ -63,8 +60,6 @@ fn is_plain(name: &HeaderName, value: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use http::{Method, Version};
-
     use super::*;
 
     #[test]
@@ -72,8 +67,7 @@ mod tests {
         let text = "GET /a?b=%20c HTTP/1.1\r\nHost: example.test\r\nX-A:  1 \r\nx-a:\r\n\
                     Connection: Keep-Alive\r\n\r\n";
         let head = plain(text.as_bytes()).unwrap();
-        assert_eq!((head.method, head.version), (Method::GET, Version::HTTP_11));
-        assert_eq!(head.uri, "/a?b=%20c");
+        assert_eq!(head.target, "/a?b=%20c");
         assert_eq!(head.headers["host"], "example.test");
         let values: Vec<_> = head.headers.get_all("x-a").iter().collect();
         assert_eq!(values, ["1", ""]);

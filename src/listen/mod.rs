@@ -30,12 +30,12 @@
 use std::{error::Error, future::Future, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{Request, Response, request::Parts};
+use http::{Request, Response};
 use hyper::body::Incoming;
 
 use crate::{
     policy::lines::Lines,
-    serve::{self, Edge, Plain, PlainAsk, ReplyBody, Viewer},
+    serve::{self, Edge, Plain, PlainAsk, PlainHead, ReplyBody, Viewer},
 };
 
 mod accept;
@@ -90,7 +90,7 @@ pub trait Respond: Clone + Send + Sync + Unpin + 'static {
     /// A panic counts as `None`.
     fn at_hand(
         &self,
-        head: impl FnOnce() -> Option<Parts>,
+        head: impl FnOnce() -> Option<PlainHead>,
         viewer: &Viewer,
         out: &mut Lines,
     ) -> Option<Plain<Self::Asked>>;
@@ -120,7 +120,7 @@ impl Respond for Arc<Edge> {
 
     fn at_hand(
         &self,
-        head: impl FnOnce() -> Option<Parts>,
+        head: impl FnOnce() -> Option<PlainHead>,
         viewer: &Viewer,
         out: &mut Lines,
     ) -> Option<Plain<PlainAsk>> {

@@ -6,8 +6,8 @@
 use super::key::Part;
 use crate::fields::text::Text;
 
-/// Room on the stack, in bytes: a key with a long path and a dozen parameters.
-const INLINE_BYTES: usize = 512;
+/// Room on the stack, in bytes: a key with half a dozen parameters. All of it is cleared first.
+const INLINE_BYTES: usize = 256;
 
 /// Parts, one after another.
 #[derive(Clone, Debug, Default)]

@@ -3,12 +3,13 @@
 use std::borrow::Cow;
 
 use http::{
-    HeaderMap, Method, Request, StatusCode, Uri, Version, header, request, uri::PathAndQuery,
+    HeaderMap, Method, Request, StatusCode, Uri, Version, header, request,
+    uri::{Authority, PathAndQuery},
 };
 use http_body::Body as _;
 use hyper::{body::Incoming, upgrade::OnUpgrade};
 
-use super::Viewer;
+use super::{PlainHead, Viewer};
 use crate::{
     fields::{
         host::{BadHost, Host},
@@ -68,21 +69,10 @@ pub fn checked(
     viewer: &Viewer,
     at: Timestamp,
 ) -> Result<Ask, (Malformed, HeaderMap)> {
-    match understood(&head) {
-        Ok(()) => understandable(head, has_body, viewer, at),
-        Err(why) => Err((why, head.headers)),
-    }
-}
-
-/// Checks the head of a message in which there is nothing that could be misunderstood.
-pub(super) fn understandable(
-    mut head: request::Parts,
-    has_body: bool,
-    viewer: &Viewer,
-    at: Timestamp,
-) -> Result<Ask, (Malformed, HeaderMap)> {
-    let found = host(&head.uri, &head.headers, head.version)
-        .and_then(|host| Ok((host, target(&head.method, std::mem::take(&mut head.uri))?)));
+    let (uri, headers) = (&head.uri, &head.headers);
+    let found = understood(&head)
+        .and_then(|()| host(uri.authority(), headers, head.version))
+        .and_then(|host| Ok((host, target(&head.method, uri)?)));
     let (host, (target, rewritten)) = match found {
         Ok(found) => found,
         Err(why) => return Err((why, head.headers)),
@@ -96,6 +86,33 @@ pub(super) fn understandable(
         headers: head.headers,
         has_body,
         version: head.version,
+        viewer: viewer.address,
+        peer: viewer.address.ip(),
+        at,
+    })
+}
+
+/// The same for a plain request, in which there is less to check.
+pub(super) fn plain(
+    PlainHead { target, headers }: PlainHead,
+    viewer: &Viewer,
+    at: Timestamp,
+) -> Result<Ask, (Malformed, HeaderMap)> {
+    let found =
+        host(None, &headers, Version::HTTP_11).and_then(|host| Ok((host, rewritten(&target)?)));
+    let (host, rewritten) = match found {
+        Ok(found) => found,
+        Err(why) => return Err((why, headers)),
+    };
+    Ok(Ask {
+        method: Method::GET,
+        scheme: viewer.scheme,
+        host,
+        target,
+        rewritten,
+        headers,
+        has_body: false,
+        version: Version::HTTP_11,
         viewer: viewer.address,
         peer: viewer.address.ip(),
         at,
@@ -135,7 +152,11 @@ fn understood(head: &request::Parts) -> Result<(), Malformed> {
 }
 
 /// The host that was asked for: one, and the same wherever it is named.
-fn host(uri: &Uri, headers: &HeaderMap, version: Version) -> Result<Host, Malformed> {
+fn host(
+    authority: Option<&Authority>,
+    headers: &HeaderMap,
+    version: Version,
+) -> Result<Host, Malformed> {
     let parse = |text: &[u8]| {
         let known: Result<(Host, Option<u16>), BadHost> = Host::parse_authority(text);
         known.map_err(|_| bad("bad_host"))
@@ -148,7 +169,7 @@ fn host(uri: &Uri, headers: &HeaderMap, version: Version) -> Result<Host, Malfor
     if more.is_some() {
         return Err(bad("bad_host"));
     }
-    match (uri.authority(), line) {
+    match (authority, line) {
         (Some(authority), Some(line)) if version >= Version::HTTP_2 => {
             let (named, repeated) = (
                 parse(authority.as_str().as_bytes())?,
@@ -170,26 +191,31 @@ fn host(uri: &Uri, headers: &HeaderMap, version: Version) -> Result<Host, Malfor
 }
 
 /// The target as sent, and its canonical path where that differs.
-fn target(method: &Method, uri: Uri) -> Result<(PathAndQuery, Option<Box<str>>), Malformed> {
+fn target(method: &Method, uri: &Uri) -> Result<(PathAndQuery, Option<Box<str>>), Malformed> {
     let root = || PathAndQuery::from_static("/");
     if *method == Method::CONNECT {
         // It has no path; it is refused further on, by its method.
         return Ok((root(), None));
     }
     // An absolute form may leave the path out (RFC 9112 §3.2.2).
-    let target = uri.into_parts().path_and_query.unwrap_or_else(root);
+    let target = uri.path_and_query().cloned().unwrap_or_else(root);
+    let rewritten = rewritten(&target)?;
+    Ok((target, rewritten))
+}
+
+/// The canonical path of `target`, where that differs.
+fn rewritten(target: &PathAndQuery) -> Result<Option<Box<str>>, Malformed> {
     if target.as_str().len() > URL_BYTES_MAX {
         return Err(Malformed {
             status: StatusCode::URI_TOO_LONG,
             error: "url_too_long",
         });
     }
-    let rewritten = match path::canonical(target.path()) {
-        Ok(Cow::Borrowed(_)) => None,
-        Ok(Cow::Owned(path)) => Some(path.into()),
-        Err(_) => return Err(bad("bad_path")),
-    };
-    Ok((target, rewritten))
+    match path::canonical(target.path()) {
+        Ok(Cow::Borrowed(_)) => Ok(None),
+        Ok(Cow::Owned(path)) => Ok(Some(path.into())),
+        Err(_) => Err(bad("bad_path")),
+    }
 }
 
 #[cfg(test)]
@@ -205,7 +231,7 @@ mod tests {
         for line in host {
             headers.append(header::HOST, http::HeaderValue::from_static(line));
         }
-        super::host(&Uri::from_static(target), &headers, version)
+        super::host(Uri::from_static(target).authority(), &headers, version)
     }
 
     #[track_caller]
@@ -247,7 +273,7 @@ mod tests {
 
     #[test]
     fn a_target_has_a_length_and_one_path() {
-        let get = |text: &str| target(&Method::GET, text.parse().unwrap());
+        let get = |text: &str| target(&Method::GET, &text.parse().unwrap());
         assert_eq!(get("/a/../b").unwrap().1.as_deref(), Some("/b"));
         assert_eq!(get("/b?x=../y").unwrap().1, None);
         assert_eq!(get("/a%00").unwrap_err().error, "bad_path");

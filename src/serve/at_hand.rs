@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use arc_swap::Guard;
 use bytes::Bytes;
-use http::{HeaderMap, request};
+use http::{HeaderMap, uri::PathAndQuery};
 
 use super::{Edge, Malformed, Site, Viewer, ask, hit, part, recode::Chosen, reusable};
 use crate::{
@@ -23,8 +23,17 @@ use crate::{
     store::{Found, Said},
 };
 
-/// What became of a plain request: a GET without content over HTTP/1.1, which asks for nothing of
-/// the connection (`listen::head`).
+/// The head of a plain request.
+#[derive(Debug)]
+pub struct PlainHead {
+    /// What it asks for, in origin form.
+    pub target: PathAndQuery,
+    /// Its fields; none is about the connection, but for `Connection: keep-alive`, and none about
+    /// content.
+    pub headers: HeaderMap,
+}
+
+/// What became of a plain request: a GET without content over HTTP/1.1.
 pub enum Plain<A> {
     /// The head of its answer is written; this is the body, unless that is short and written
     /// as well.
@@ -48,7 +57,7 @@ pub struct PlainAsk {
 /// read, where the HTTP library is to read it.
 pub fn at_hand(
     edge: &Edge,
-    head: impl FnOnce() -> Option<request::Parts>,
+    head: impl FnOnce() -> Option<PlainHead>,
     viewer: &Viewer,
     out: &mut Lines,
 ) -> Option<Plain<PlainAsk>> {
@@ -57,7 +66,7 @@ pub fn at_hand(
         return None;
     }
     let head = head()?;
-    let mut checked = ask::understandable(head, false, viewer, edge.clock.now());
+    let mut checked = ask::plain(head, viewer, edge.clock.now());
     let mut intent = None;
     if let Ok(ask) = &mut checked {
         peer::look_behind(ask, &site.snapshot.proxies.trusted);

@@ -61,7 +61,7 @@ mod synth;
 mod tunnel;
 
 pub use ask::{Malformed, URL_BYTES_MAX, checked};
-pub use at_hand::{Plain, PlainAsk, at_hand};
+pub use at_hand::{Plain, PlainAsk, PlainHead, at_hand};
 pub use errand::Arrival;
 pub use interim::{Interims, TakeInterim};
 pub use limits::Limits;

@@ -3,7 +3,7 @@
 use std::{convert::Infallible, net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
-use http::{Request, Response, request::Parts};
+use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use tokio::{
@@ -13,7 +13,7 @@ use tokio::{
 use warmfront::{
     listen::{Bounds, Respond, Workers},
     policy::{lines::Lines, peer::Trusted},
-    serve::{Plain, Viewer},
+    serve::{Plain, PlainHead, Viewer},
     site::{Proxies, Transport},
 };
 
@@ -27,7 +27,7 @@ impl Respond for Doorman {
 
     fn at_hand(
         &self,
-        _: impl FnOnce() -> Option<Parts>,
+        _: impl FnOnce() -> Option<PlainHead>,
         _: &Viewer,
         _: &mut Lines,
     ) -> Option<Plain<Infallible>> {

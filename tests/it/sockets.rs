@@ -5,7 +5,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response, request::Parts};
+use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use tokio::{
@@ -16,7 +16,7 @@ use tokio::{
 use warmfront::{
     listen::{Respond, Workers},
     policy::lines::Lines,
-    serve::{Plain, Viewer},
+    serve::{Plain, PlainHead, Viewer},
     site::Transport,
 };
 
@@ -45,7 +45,7 @@ impl Respond for Doorman {
 
     fn at_hand(
         &self,
-        _: impl FnOnce() -> Option<Parts>,
+        _: impl FnOnce() -> Option<PlainHead>,
         _: &Viewer,
         _: &mut Lines,
     ) -> Option<Plain<Infallible>> {

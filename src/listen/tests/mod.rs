@@ -28,7 +28,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, StatusCode, header, request::Parts};
+use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body::{Body as _, Frame};
 use http_body_util::{BodyExt, Empty, Full, combinators::UnsyncBoxBody};
 use hyper::body::Incoming;
@@ -46,7 +46,7 @@ use self::bodies::{Drip, End, Endless, Made, Panics, Reply, whole};
 use super::{Bounds, Expected, LiveBounds, Respond, Roll, Viewer, connection, sweep};
 use crate::{
     policy::{Scheme, lines::Lines},
-    serve::{Interims, Plain},
+    serve::{Interims, Plain, PlainHead},
     time::Clock,
 };
 
@@ -206,15 +206,18 @@ impl Respond for Clinic {
     /// `/at-hand…` is, if `beneath` allows; `/beneath-panic` panics.
     fn at_hand(
         &self,
-        head: impl FnOnce() -> Option<Parts>,
+        head: impl FnOnce() -> Option<PlainHead>,
         _: &Viewer,
         out: &mut Lines,
     ) -> Option<Plain<Request<()>>> {
         let head = self.beneath.then(head)??;
-        let path = head.uri.path();
+        let path = head.target.path();
         assert_ne!(path, "/beneath-panic", "as the test wanted");
         if !path.starts_with("/at-hand") {
-            return Some(Plain::Asked(Request::from_parts(head, ())));
+            let mut asked = Request::new(());
+            *asked.uri_mut() = head.target.into();
+            *asked.headers_mut() = head.headers;
+            return Some(Plain::Asked(asked));
         }
         let body = at_hand(path);
         let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());

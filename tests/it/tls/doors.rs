@@ -11,12 +11,10 @@ use warmfront::{
     fields::host::HostPattern,
     listen::{Respond, Workers},
     policy::{Scheme, lines::Lines},
-    serve::{Plain, Viewer},
+    serve::{Plain, PlainHead, Viewer},
     site::{Certificate, Names, Transport},
     time::Timestamp,
 };
-
-use http::request::Parts;
 
 use super::*;
 
@@ -30,7 +28,7 @@ impl Respond for Teller {
 
     fn at_hand(
         &self,
-        _: impl FnOnce() -> Option<Parts>,
+        _: impl FnOnce() -> Option<PlainHead>,
         _: &Viewer,
         _: &mut Lines,
     ) -> Option<Plain<Infallible>> {
