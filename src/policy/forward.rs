@@ -526,6 +526,34 @@ mod tests {
     }
 
     #[test]
+    fn host_is_the_first_field() {
+        let asked = with(&[("accept", "*/*"), ("host", "example.test")]);
+        let headers = sent(&asked, &rules(), Purpose::Pass).1;
+        assert_eq!(headers.keys().next(), Some(&header::HOST));
+        assert_eq!(headers.get_all("host").iter().count(), 1);
+    }
+
+    #[test]
+    fn a_configured_field_stands_in_the_place_of_the_edges_own() {
+        let mut target = target();
+        let https = HeaderValue::from_static("https");
+        target.headers = vec![(X_FORWARDED_PROTO, https.clone())];
+        let (ask, rules) = (ask("/a"), rules());
+        let outgoing = request(&ask, &rules, &target, Purpose::Pass).unwrap();
+        let headers = outgoing.headers();
+        let all: Vec<_> = headers.get_all(X_FORWARDED_PROTO).iter().collect();
+        assert_eq!(all, [&https]);
+    }
+
+    #[test]
+    fn what_would_end_a_line_is_no_value() {
+        let made = Value::Made(b"a\r\nx-b: c");
+        assert_eq!((made.bytes(), made.to_owned()), (None, None));
+        let made = Value::Made(b"a\tb");
+        assert_eq!(made.bytes(), Some(&b"a\tb"[..]));
+    }
+
+    #[test]
     fn the_origins_own_fields_overwrite_the_viewers() {
         let asked = with(&[("x-secret", "guess"), ("host", "example.test")]);
         let headers = sent(&asked, &rules(), Purpose::Pass).1;

@@ -12,27 +12,25 @@ use std::{cell::Cell, net::SocketAddr, sync::Arc};
 use arc_swap::ArcSwap;
 use http::{HeaderValue, Request, Response};
 use hyper::{body::Incoming, upgrade::OnUpgrade};
-use tokio::time::Instant;
 
 use ask::Asked;
 use finish::Finish;
-use recode::{Chosen, Missing};
-use responding::Wait;
+use recode::Missing;
+use way::Way;
 
 use crate::{
     flight::Flights,
     ledger::Ledger,
-    observe::{CacheResult, Events, Meters},
+    observe::{Events, Meters},
     origin::Origins,
     policy::{
-        Ask, Key, Meta, Rules, Scheme, ServerTiming,
-        deliver::{self, CacheStatus, Outcome, Report, Timing},
+        Ask, Key, Meta, Rules, Scheme, ServerTiming, deliver,
         intent::{self, Intent},
         marks::{Mode, Sequence},
         peer,
         reuse::{self, Reuse},
     },
-    site::{Names, Route, Routed, Snapshot},
+    site::{Names, Routed, Snapshot},
     store::{Found, Object, Store},
     time::{Clock, Timestamp},
 };
@@ -59,6 +57,7 @@ mod responding;
 mod searches;
 mod synth;
 mod tunnel;
+mod way;
 
 pub use ask::{Malformed, URL_BYTES_MAX, checked};
 pub use at_hand::{Plain, PlainAsk, PlainHead, at_hand};
@@ -169,106 +168,6 @@ pub struct Viewer {
     pub covered: Option<Arc<Names>>,
     /// Where the interim responses to this request go, if it may have any.
     pub interims: Option<Interims>,
-}
-
-/// A request on its way: what was asked, where it belongs, and who it is to us.
-#[derive(Debug)]
-struct Way {
-    edge: Arc<Edge>,
-    site: Arc<Site>,
-    route: Route,
-    /// Boxed, since the way is handed on more often than it is looked at.
-    ask: Box<Ask>,
-    request_id: HeaderValue,
-    /// Where the interim responses to a request for this viewer go.
-    interims: Option<Interims>,
-    /// When it came, where the answer is to say how long it took.
-    since: Option<Instant>,
-}
-
-impl Way {
-    fn rules(&self) -> &Rules {
-        &self.route.behaviour().rules
-    }
-
-    /// The key to look under for what `plain` names.
-    fn looked_up(&self, plain: Key) -> Key {
-        self.edge.searches.looked_up(&self.ask, self.rules(), plain)
-    }
-
-    /// What the store has for this request.
-    fn find(&self, key: Key) -> Found {
-        self.edge.find(key, &self.ask, self.rules())
-    }
-
-    /// What to do with `object`, which [`Way::find`] found.
-    fn reuse(&self, object: &Object, now: Timestamp) -> Reuse {
-        reusable(object, &self.ask, self.rules(), now)
-    }
-
-    /// What of `object` the viewer gets now.
-    fn chosen<'a>(&self, object: &'a Object) -> Chosen<'a> {
-        Chosen::of(&self.ask, self.rules(), object)
-    }
-
-    fn count(&self, result: CacheResult) {
-        self.site
-            .meters
-            .requests(self.route.behaviour().index)
-            .count(result);
-    }
-
-    /// What the answer says about itself.
-    fn report(&self, outcome: Outcome, status: CacheStatus, age: Option<u32>) -> Report {
-        Report {
-            outcome,
-            status,
-            age,
-            request_id: self.request_id.clone(),
-            timing: self.timing(),
-        }
-    }
-
-    /// How long the request has waited, where the answer is to say so.
-    fn timing(&self) -> Option<Timing> {
-        let since = self.since?;
-        let waited = self.edge.clock.instant().saturating_duration_since(since);
-        Some(Timing { waited })
-    }
-
-    /// Counts `bytes` that a coding spared the viewer.
-    fn saved(&self, bytes: usize) {
-        let meters = self.site.meters.behaviour(self.route.behaviour().index);
-        meters.saved_bytes.more(bytes as u64);
-    }
-
-    /// Begins now.
-    fn wait(&self) -> Wait {
-        let behaviour = self.route.behaviour().index;
-        let clock = self.edge.clock;
-        Wait {
-            since: clock.instant(),
-            clock,
-            took: self.site.meters.behaviour(behaviour).viewer_head.clone(),
-        }
-    }
-
-    /// Counts how long the viewer has waited for an answer that was not at hand.
-    fn waited(&self, since: Instant, now: Instant) {
-        let behaviour = self.route.behaviour().index;
-        let meters = self.site.meters.behaviour(behaviour);
-        meters
-            .viewer_head
-            .observe(now.saturating_duration_since(since));
-    }
-
-    fn meter(&self) -> reply::Meter {
-        let behaviour = self.route.behaviour().index;
-        reply::Meter {
-            meters: self.site.meters.clone(),
-            behaviour,
-        }
-    }
 }
 
 /// Answers `request`. Every request has an answer; failures are answers too.

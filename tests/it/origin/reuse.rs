@@ -318,6 +318,37 @@ async fn exchanges_above_the_bound_wait_for_one_that_ends() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn leave_that_stays_between_exchanges_is_neither_lost_nor_doubled() {
+    let mut world = world();
+    let mut first = world.kept().await;
+    for _ in 0..3 {
+        world.exchange(&mut first).await;
+    }
+    let under_way: Vec<_> = (0..warmfront::origin::EXCHANGES_MAX)
+        .map(|_| world.get("/"))
+        .collect();
+    first.asked().await;
+    let mut others = Vec::new();
+    for _ in 1..warmfront::origin::EXCHANGES_MAX {
+        let mut other = world.peer().await;
+        other.asked().await;
+        others.push(other);
+    }
+    let waiting = [world.get("/waiting"), world.get("/waiting")];
+    tokio::task::yield_now().await;
+    assert_eq!(world.unseen(), 0);
+    for _ in &waiting {
+        first.says("HTTP/1.1 204 No Content\r\n\r\n").await;
+        assert!(first.asked().await.starts_with("GET /waiting "));
+    }
+    first.says("HTTP/1.1 204 No Content\r\n\r\n").await;
+    for waiting in waiting {
+        waiting.await.unwrap().unwrap();
+    }
+    under_way.iter().for_each(JoinHandle::abort);
+}
+
+#[tokio::test(start_paused = true)]
 async fn waiting_for_one_that_ends_is_bounded_and_ours() {
     let world = world();
     let under_way: Vec<_> = (0..warmfront::origin::EXCHANGES_MAX)
