@@ -18,9 +18,10 @@ use gungraun::prelude::*;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use warmfront::policy::{
     Ask, Meta, Rules, Target, deliver,
-    forward::{self, Purpose},
+    forward::Purpose,
     intent,
     marks::Sequence,
+    outgoing,
     precondition::{self, Validators},
     reuse,
     settle::{self, Times},
@@ -155,7 +156,7 @@ fn slice_of(facts: Facts) -> Facts {
 fn forwarded(facts: Facts) -> Facts {
     often(|| {
         let ask = black_box(&facts.ask);
-        forward::request(ask, &facts.rules, &facts.target, Purpose::Fill)
+        outgoing::request(ask, &facts.rules, &facts.target, Purpose::Fill)
             .map(|outgoing| outgoing.headers())
     });
     facts

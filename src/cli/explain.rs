@@ -25,11 +25,11 @@ use crate::{
         Ask, RateLimit, Rules, Scheme, WhyNot,
         deliver::{self, CacheStatus},
         finish::{self, To},
-        forward::{self, Purpose},
+        forward::Purpose,
         intent::{self, Intent},
         key::Part,
         marks::Sequence,
-        partial, peer, protocol,
+        outgoing, partial, peer, protocol,
         rate::By,
         recode::{self, Recodable, WhyAsIs},
         represent::{self, Wanted},
@@ -337,7 +337,7 @@ fn key_parts(ask: &Ask, rules: &Rules) -> Vec<String> {
 fn to_origin(ask: &Ask, route: &Route, purpose: Purpose) -> Result<Decision, String> {
     let behaviour = route.behaviour();
     let origin = &behaviour.origin;
-    let outgoing = forward::request(ask, &behaviour.rules, &origin.target, purpose)
+    let outgoing = outgoing::request(ask, &behaviour.rules, &origin.target, purpose)
         .map_err(|why| format!("origin {:?}: {why}", origin.id))?;
     let ours: Vec<&HeaderName> = origin.target.headers.iter().map(|(name, _)| name).collect();
     let headers = outgoing.headers();

@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderName, Method, Request, Uri, uri::PathAndQuery};
 
 use crate::{
     origin::{OnInterim, sent::Sent},
-    policy::forward::Value,
+    policy::outgoing::Value,
 };
 
 /// What a request is made of, once for each attempt that sends it.

@@ -27,7 +27,7 @@
 //! | in which coding does the viewer get it? | `represent` | RFC 9110 §8.4, §12.5.3 |
 //! | which bytes of it does the viewer want? | `slice` | RFC 9110 §14 |
 //! | what is kept of a part, and what does it answer? | `partial` | RFC 9111 §3.3, §3.4 |
-//! | what goes to the origin? | `forward` | CloudFront origin request policy |
+//! | what goes to the origin? | `forward`, `outgoing` | CloudFront origin request policy |
 //! | try again? | `failover` | CloudFront origin timeouts |
 //! | how is a failure told? | `answer` | RFC 9110 §15.6 |
 //! | what goes to the viewer? | `deliver` | RFC 9211 |
@@ -63,6 +63,7 @@ pub mod key;
 pub mod lifetime;
 pub mod lines;
 pub mod marks;
+pub mod outgoing;
 pub mod partial;
 pub mod pattern;
 pub mod peer;

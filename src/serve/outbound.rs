@@ -6,7 +6,7 @@ use http::{HeaderName, Method, uri::PathAndQuery};
 use super::Interims;
 use crate::{
     origin::{OnInterim, Source},
-    policy::forward::{Outgoing, Value},
+    policy::outgoing::{Outgoing, Value},
 };
 
 /// A request on its way to an origin.

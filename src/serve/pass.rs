@@ -22,9 +22,10 @@ use crate::{
         control::Control,
         deliver::{self, CacheStatus},
         failover::{Blame, Failure, Phase, Retry},
-        forward::{self, Purpose},
+        forward::Purpose,
         intent::{self, Intent, WhyPass},
         marks::{self, Mark, Mode, Sequence},
+        outgoing,
         partial::Kept,
         represent,
         selector::Selector,
@@ -194,7 +195,7 @@ pub(super) async fn for_coding(way: Way) -> Response<ReplyBody> {
 async fn send(way: &Way, sent: Sent, purpose: Purpose) -> Result<Fetched, Failure> {
     let behaviour = way.route.behaviour();
     let target = &behaviour.origin.target;
-    let outgoing = forward::request(&way.ask, way.rules(), target, purpose);
+    let outgoing = outgoing::request(&way.ask, way.rules(), target, purpose);
     let request = Outbound {
         outgoing: outgoing.map_err(|_| UNSENDABLE)?,
         interims: way.interims.as_ref(),

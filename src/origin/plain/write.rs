@@ -45,7 +45,7 @@ mod tests {
     use http::uri::PathAndQuery;
 
     use super::*;
-    use crate::{origin::OnInterim, policy::forward::Value};
+    use crate::{origin::OnInterim, policy::outgoing::Value};
 
     /// A request to `target` with `fields`.
     struct Of(Method, PathAndQuery, Vec<(&'static str, &'static str)>);

@@ -20,8 +20,9 @@ use crate::{
     policy::{
         Failure, Key, deliver,
         failover::{Blame, Phase, Retry},
-        forward::{self, Outgoing, Purpose},
+        forward::Purpose,
         marks::Mode,
+        outgoing::{self, Outgoing},
         partial::rest,
         settle::{self, Settled, Stored, Times},
         validate,
@@ -269,7 +270,7 @@ fn outgoing<'a>(
     part: Option<&Object>,
 ) -> Option<Outgoing<'a>> {
     let target = &way.route.behaviour().origin.target;
-    let mut outgoing = forward::request(&way.ask, way.rules(), target, Purpose::Fill).ok()?;
+    let mut outgoing = outgoing::request(&way.ask, way.rules(), target, Purpose::Fill).ok()?;
     if let Some(stored) = stored {
         outgoing.condition(validate::conditions(stored));
     }

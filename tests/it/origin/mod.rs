@@ -26,7 +26,7 @@ use warmfront::{
     policy::{
         Failure, Target,
         failover::{Blame, Phase, Retry},
-        forward::Value,
+        outgoing::Value,
     },
     site::{Origin, Protocol},
     time::{Clock, Timestamp},
