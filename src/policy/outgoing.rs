@@ -160,7 +160,7 @@ impl Outgoing<'_> {
         }
     }
 
-    /// Gives to `take` what goes on of the viewer's own fields; what else there is.
+    /// Gives those of the viewer's own fields to `take` that go on; which others it sent.
     fn viewers_fields(&self, take: &mut impl FnMut(&HeaderName, Value<'_>)) -> Sent {
         let mut sent = Sent::default();
         let (ask, rules) = (self.ask, self.rules);
