@@ -24,7 +24,6 @@ use std::{
 };
 
 use http::{HeaderMap, StatusCode, response};
-
 use tokio::time::Instant;
 
 use crate::{site::Origin, time::Clock};
@@ -99,8 +98,8 @@ pub struct Timings {
 
 /// What to do with interim responses, `103 Early Hints` above all (RFC 8297).
 ///
-/// It is called in the order of arrival, before [`Origins::send`]
-/// returns, and again when the request is repeated.
+/// It is called in the order of arrival, before [`Origins::send`] returns, and again when the
+/// request is repeated.
 /// `100 Continue` is not passed on: nobody here sent an `Expect`. Neither is a 101 that an
 /// HTTP/2 origin sends before its response, where it means nothing (RFC 9113 §8.6).
 #[derive(Clone)]

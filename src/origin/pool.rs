@@ -324,7 +324,8 @@ impl Pool {
     fn keep(self: &Arc<Self>, lent: Lent, permit: Option<OwnedSemaphorePermit>, now: Instant) {
         let gone = {
             let mut kept = self.kept();
-            // While others are free nobody waits. Taking this one again costs nothing.
+            // While others are free nobody waits, on the one thread that asks and gives back.
+            // Taking this one again costs nothing.
             if self.exchanges.available_permits() > 0 {
                 kept.permits.extend(permit);
             }

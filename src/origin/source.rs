@@ -7,7 +7,7 @@ use crate::{
     policy::outgoing::Value,
 };
 
-/// What a request is made of, once for each attempt that sends it.
+/// What a request is made of: each attempt at one without a body makes it anew.
 ///
 /// Over HTTP/1.1 it is written as it is given, and never becomes a message that somebody holds.
 pub trait Source: Sync {
