@@ -90,7 +90,7 @@ def listening(stack, count):
 def edge(ground, number, workers, port, sockets, paths, running):
     """Starts an edge of so many workers at `sockets`, as a service manager does, with `paths` in its store."""
     (aside,) = peers.ports(ground.target, 1)
-    # At a port of its own it is warmed; nothing else is left out of which another thread would get work.
+    # It is warmed at a port of its own. There is no other door: that would be another thread's work.
     config = ground.folder / f"{number}.toml"
     config.write_text(f"""
         [server]

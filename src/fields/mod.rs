@@ -141,6 +141,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_field_is_found_among_few_and_among_many() {
+        let wanted = http::header::RANGE;
+        for others in 0..=2 * FEW {
+            let name = |number| HeaderName::try_from(format!("x-{number}")).unwrap();
+            let value = http::HeaderValue::from_static("1");
+            let mut headers: HeaderMap = (0..others).map(|n| (name(n), value.clone())).collect();
+            assert!(!has(&headers, &wanted), "{others}");
+            headers.insert(wanted.clone(), value);
+            assert!(has(&headers, &wanted), "{others}");
+        }
+    }
+
+    #[test]
     fn a_token_has_no_delimiters() {
         assert!(is_token(b"max-age"));
         assert!(is_token(b"'3600'"));
