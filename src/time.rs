@@ -8,7 +8,10 @@
     reason = "this file is where clocks are read"
 )]
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    cell::Cell,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 /// A moment, in whole seconds since the Unix epoch.
 ///
@@ -50,6 +53,22 @@ impl From<SystemTime> for Timestamp {
     }
 }
 
+/// How often in a row a worker says the time that it read: as long as it does not sleep
+/// between, that many answers take no longer than a millisecond or two.
+const SAID_MAX: u8 = 16;
+
+thread_local! {
+    /// What this thread last read of the machine's clock, and how often it may still say so;
+    /// `None` on a thread that reads each time.
+    static READ: Cell<Option<(Timestamp, u8)>> = const { Cell::new(None) };
+}
+
+/// This thread has slept: it reads the clock when it is next asked, and says the same up to
+/// 16 times unless it calls this again. To be called by whoever calls it after each sleep.
+pub fn woken() {
+    READ.set(Some((Timestamp(0), 0)));
+}
+
 /// Wall time. Cloning is free; every part of one daemon holds the same clock.
 #[derive(Clone, Copy, Debug)]
 pub enum Clock {
@@ -76,7 +95,7 @@ impl Clock {
     /// The time, in whole seconds.
     pub fn now(&self) -> Timestamp {
         match self {
-            Self::System => Timestamp::from(SystemTime::now()),
+            Self::System => system_now(),
             Self::Simulated { anchor, since } => anchor.after(since.elapsed()),
         }
     }
@@ -85,6 +104,19 @@ impl Clock {
     pub fn instant(&self) -> tokio::time::Instant {
         tokio::time::Instant::now()
     }
+}
+
+fn system_now() -> Timestamp {
+    let read = || Timestamp::from(SystemTime::now());
+    let Some((said, left)) = READ.get() else {
+        return read();
+    };
+    let (now, left) = match left.checked_sub(1) {
+        Some(left) => (said, left),
+        None => (read(), SAID_MAX - 1),
+    };
+    READ.set(Some((now, left)));
+    now
 }
 
 /// Microseconds of the system's monotonic clock, whose zero means nothing: what systemd wants
@@ -104,6 +136,22 @@ mod tests {
         let (early, late) = (Timestamp::from_unix(10), Timestamp::from_unix(15));
         assert_eq!(late.since(early), Duration::from_secs(5));
         assert_eq!(early.since(late), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_thread_that_says_when_it_slept_reads_the_clock_then() {
+        let (long_ago, clock) = (Timestamp::from_unix(7), Clock::System);
+        let said = || READ.get().map(|(_, left)| left);
+        assert!(clock.now() > long_ago);
+        assert_eq!(said(), None, "others read it each time");
+        woken();
+        assert!(clock.now() > long_ago);
+        READ.set(Some((long_ago, SAID_MAX - 1)));
+        assert!((1..SAID_MAX).all(|_| clock.now() == long_ago));
+        assert!(clock.now() > long_ago, "it was said often enough");
+        READ.set(Some((long_ago, 1)));
+        woken();
+        assert!(clock.now() > long_ago);
     }
 
     #[tokio::test(start_paused = true)]

@@ -5,6 +5,7 @@
 
 use std::{fmt, net::Ipv6Addr};
 
+use memchr::memchr;
 use smallvec::SmallVec;
 use thiserror::Error;
 
@@ -73,7 +74,7 @@ impl Host {
                 _ => Err(BadHost::Ipv6),
             };
         }
-        match value.iter().position(|&byte| byte == b':') {
+        match memchr(b':', value) {
             None => Ok((Self::name(value)?, None)),
             Some(colon) => Ok((Self::name(&value[..colon])?, port(&value[colon + 1..])?)),
         }
@@ -97,23 +98,25 @@ impl Host {
         if text.len() > HOST_MAX {
             return Err(BadHost::TooLong);
         }
-        let mut label = 0;
-        for &byte in text {
-            label = match KINDS[usize::from(byte)] {
-                Kind::Other => return Err(BadHost::Character),
-                Kind::Dot if label == 0 => return Err(BadHost::Label),
-                Kind::Dot => 0,
-                Kind::OfLabel => label + 1,
-            };
-            if label > LABEL_MAX {
-                return Err(BadHost::Label);
-            }
+        let mut lower: SmallVec<[u8; INLINE]> = SmallVec::from_slice(text);
+        // No branch for any byte: what is wrong is rare, and which it was is found out after.
+        let (mut strange, mut empty, mut before) = (false, false, b'.');
+        for byte in &mut lower {
+            let now = SPELT[usize::from(*byte)];
+            strange |= now == STRANGE;
+            empty |= now == b'.' && before == b'.';
+            (before, *byte) = (now, now);
         }
-        if label == 0 {
+        let too_long = |label: &[u8]| label.len() > LABEL_MAX;
+        if strange {
+            return Err(BadHost::Character);
+        }
+        if empty
+            || before == b'.'
+            || text.len() > LABEL_MAX && text.split(|byte| *byte == b'.').any(too_long)
+        {
             return Err(BadHost::Label);
         }
-        let mut lower = SmallVec::from_slice(text);
-        lower.make_ascii_lowercase();
         Ok(Self(lower))
     }
 
@@ -135,27 +138,22 @@ impl Host {
     }
 }
 
-/// What a byte is in a name.
-#[derive(Clone, Copy)]
-enum Kind {
-    OfLabel,
-    Dot,
-    Other,
-}
-
-const KINDS: [Kind; 256] = {
-    let mut kinds = [Kind::Other; 256];
+/// How a byte of a name is spelt, or [`STRANGE`] where it is none.
+const SPELT: [u8; 256] = {
+    let mut spelt = [STRANGE; 256];
     let mut byte = 0;
-    while byte < kinds.len() {
-        kinds[byte] = match byte as u8 {
-            b'.' => Kind::Dot,
-            b'-' | b'_' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => Kind::OfLabel,
-            _ => Kind::Other,
-        };
+    while byte < spelt.len() {
+        let own = byte as u8;
+        if matches!(own, b'.' | b'-' | b'_' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z') {
+            spelt[byte] = own.to_ascii_lowercase();
+        }
         byte += 1;
     }
-    kinds
+    spelt
 };
+
+/// No byte of a name.
+const STRANGE: u8 = 0;
 
 impl fmt::Debug for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -209,10 +209,7 @@ impl Found<'_> {
     fn every_query(&mut self, path: &str) {
         let id = &self.distribution.id;
         let none = KeySpec {
-            scope: Scope {
-                distribution: id.clone(),
-                behaviour: String::new(),
-            },
+            scope: Scope::new(id, ""),
             query: Selection::None,
             sort: true,
             headers: Vec::new(),

@@ -8,12 +8,12 @@ use std::mem::MaybeUninit;
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue,
-    header::{CONNECTION, CONTENT_LENGTH, EXPECT, TE, TRANSFER_ENCODING, UPGRADE},
+    header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRANSFER_ENCODING, UPGRADE},
     uri::PathAndQuery,
 };
 
 use super::protocol::HEAD_MAX;
-use crate::serve::PlainHead;
+use crate::{fields::host::Host, serve::PlainHead};
 
 /// The most fields of a head that is read here; more than any browser sends.
 const FIELDS_MAX: usize = 48;
@@ -39,15 +39,24 @@ pub(super) fn plain(bytes: &[u8]) -> Option<PlainHead> {
     let target = read.path.filter(|target| target.starts_with('/'))?;
     let target = PathAndQuery::from_maybe_shared(bytes.slice_ref(target.as_bytes())).ok()?;
     let mut headers = HeaderMap::with_capacity(read.headers.len());
+    let (mut hosts, mut host) = (0, None);
     for field in read.headers.iter() {
         let name = HeaderName::from_bytes(field.name.as_bytes()).ok()?;
         if !is_plain(&name, field.value) {
             return None;
         }
+        if name == HOST {
+            hosts += 1;
+            host = Host::parse_authority(field.value).ok();
+        }
         let value = HeaderValue::from_maybe_shared(bytes.slice_ref(field.value)).ok()?;
         headers.append(name, value);
     }
-    Some(PlainHead { target, headers })
+    Some(PlainHead {
+        target,
+        host: host.filter(|_| hosts == 1).map(|(host, _)| host),
+        headers,
+    })
 }
 
 fn is_plain(name: &HeaderName, value: &[u8]) -> bool {

@@ -105,7 +105,7 @@ impl Messages {
         while at < bytes.len() {
             let rest = &mut bytes[at..];
             at += match self.state {
-                State::Head | State::Trailers => self.follow_line(rest),
+                State::Head | State::Trailers => self.follow_lines(rest),
                 State::Body(left) => {
                     let (read, left) = skip(rest, left);
                     self.state = match left {
@@ -131,44 +131,54 @@ impl Messages {
         }
     }
 
-    /// Follows to the end of a line, or of the bytes; how many that are.
-    fn follow_line(&mut self, bytes: &mut [u8]) -> usize {
-        let Some(end) = memchr(b'\n', bytes) else {
-            self.line.push(bytes);
-            return bytes.len();
-        };
-        let pieces = !self.line.is_empty();
-        if pieces {
-            self.line.push(&bytes[..end]);
+    /// Follows to the end of the lines, or of the bytes; how many that are.
+    fn follow_lines(&mut self, bytes: &mut [u8]) -> usize {
+        let mut at = 0;
+        while let Some(length) = memchr(b'\n', &bytes[at..]) {
+            let end = at + length;
+            if !self.follow_line(&bytes[at..end]) {
+                bytes[end] = NO_LINE;
+                self.state = State::Refused;
+            }
+            at = end + 1;
+            if !matches!(self.state, State::Head | State::Trailers) {
+                return at;
+            }
         }
-        let (last, whole) = if pieces {
-            (self.line.last, &self.line.kept[..])
-        } else {
-            let line = &bytes[..end];
-            (line.last().copied().unwrap_or_default(), line)
-        };
+        self.line.push(&bytes[at..]);
+        bytes.len()
+    }
+
+    /// Follows a line to its end, of which `bytes` are the last before the line feed; false if
+    /// it could be read in two ways.
+    fn follow_line(&mut self, bytes: &[u8]) -> bool {
+        if self.line.is_empty() {
+            return self.ends(bytes, bytes.last(), false);
+        }
+        let mut line = std::mem::take(&mut self.line);
+        line.push(bytes);
+        self.ends(&line.kept, Some(&line.last), line.is_cut)
+    }
+
+    /// A line ends, of which this is the last byte; false if it could be read in two ways.
+    fn ends(&mut self, line: &[u8], last: Option<&u8>, is_cut: bool) -> bool {
         // "Although the line terminator for the start-line and fields is the sequence CRLF, a
         // recipient MAY recognize a single LF as a line terminator" (RFC 9112 §2.2): as some
         // do and others do not, we do not.
-        let spoiled = if last != b'\r' {
-            true
-        } else if whole.len() > 1 {
-            if let State::Head = self.state {
-                self.head.note(whole, self.line.is_cut);
-            }
-            false
-        } else if let State::Trailers = self.state {
-            self.state = State::Head;
-            false
-        } else {
-            !self.end_head()
-        };
-        self.line.clear();
-        if spoiled {
-            bytes[end] = NO_LINE;
-            self.state = State::Refused;
+        if last != Some(&b'\r') {
+            return false;
         }
-        end + 1
+        if line.len() > 1 {
+            if let State::Head = self.state {
+                self.head.note(line, is_cut);
+            }
+            return true;
+        }
+        if let State::Trailers = self.state {
+            self.state = State::Head;
+            return true;
+        }
+        self.end_head()
     }
 
     /// The line was empty; false if the head it ends should not be read.
@@ -297,13 +307,6 @@ impl Line {
         let taken = bytes.len().min(LINE_MAX - self.kept.len());
         self.kept.extend_from_slice(&bytes[..taken]);
         self.is_cut |= taken < bytes.len();
-    }
-
-    fn clear(&mut self) {
-        // Rare: its bytes are given back.
-        if !self.kept.is_empty() {
-            *self = Self::default();
-        }
     }
 }
 

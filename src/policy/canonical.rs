@@ -14,6 +14,13 @@ const INLINE_BYTES: usize = 256;
 pub(super) struct Canonical(Text<INLINE_BYTES>);
 
 impl Canonical {
+    /// The parts that another has.
+    pub(super) fn beginning(parts: &[u8]) -> Self {
+        let mut text = Text::default();
+        text.push(parts);
+        Self(text)
+    }
+
     /// Appends a part.
     #[inline]
     pub(super) fn push(&mut self, part: Part, bytes: &[u8]) {

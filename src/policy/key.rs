@@ -13,7 +13,7 @@ use std::{borrow::Cow, fmt};
 use http::HeaderName;
 use smallvec::SmallVec;
 
-use super::{Ask, Selection, canonical::Canonical};
+use super::{Ask, Scheme, Selection, canonical::Canonical};
 use crate::fields::{
     cookie,
     query::{self, Piece},
@@ -42,6 +42,35 @@ pub struct Scope {
     pub distribution: String,
     /// The behaviour's path pattern.
     pub behaviour: String,
+    /// How every key in it begins, by scheme: made once, and not for each request.
+    fronts: [Box<[u8]>; 2],
+}
+
+impl Scope {
+    /// The one of `behaviour`, a path pattern, of the distribution with this id.
+    pub fn new(distribution: impl Into<String>, behaviour: impl Into<String>) -> Self {
+        let (distribution, behaviour) = (distribution.into(), behaviour.into());
+        let front = |scheme: Scheme| {
+            let mut front = Canonical::default();
+            front.push(Part::Distribution, distribution.as_bytes());
+            front.push(Part::Behaviour, behaviour.as_bytes());
+            front.push(Part::Scheme, scheme.as_str().as_bytes());
+            front.as_bytes().into()
+        };
+        Self {
+            fronts: [front(Scheme::Http), front(Scheme::Https)],
+            distribution,
+            behaviour,
+        }
+    }
+
+    fn front(&self, scheme: Scheme) -> &[u8] {
+        let [http, https] = &self.fronts;
+        match scheme {
+            Scheme::Http => http,
+            Scheme::Https => https,
+        }
+    }
 }
 
 /// 128 bits that name one answer, all its variants included.
@@ -110,15 +139,19 @@ pub(super) fn digest<const N: usize>(parts: [&[u8]; N]) -> u128 {
 impl KeySpec {
     /// The key of `ask`.
     pub fn key(&self, ask: &Ask) -> Key {
-        let mut canonical = Canonical::default();
-        self.visit(ask, |part, bytes| canonical.push(part, bytes));
+        let mut canonical = self.front(ask);
+        self.visit_own(ask, |part, bytes| canonical.push(part, bytes));
         Key(hash(canonical.as_bytes()))
+    }
+
+    fn front(&self, ask: &Ask) -> Canonical {
+        Canonical::beginning(self.scope.front(ask.scheme))
     }
 
     /// The same, whatever the keyed fields and cookies are: what names a target.
     pub fn target(&self, ask: &Ask) -> Key {
-        let mut canonical = Canonical::default();
-        self.visit(ask, |part, bytes| {
+        let mut canonical = self.front(ask);
+        self.visit_own(ask, |part, bytes| {
             if part <= Part::Query {
                 canonical.push(part, bytes);
             }
@@ -142,8 +175,8 @@ impl KeySpec {
     }
 
     fn without_query(&self, ask: &Ask) -> Canonical {
-        let mut canonical = Canonical::default();
-        self.visit(ask, |part, bytes| {
+        let mut canonical = self.front(ask);
+        self.visit_own(ask, |part, bytes| {
             if part != Part::Query {
                 canonical.push(part, bytes);
             }
@@ -156,6 +189,11 @@ impl KeySpec {
         each(Part::Distribution, self.scope.distribution.as_bytes());
         each(Part::Behaviour, self.scope.behaviour.as_bytes());
         each(Part::Scheme, ask.scheme.as_str().as_bytes());
+        self.visit_own(ask, each);
+    }
+
+    /// The same without what the scope and the scheme say.
+    fn visit_own(&self, ask: &Ask, mut each: impl FnMut(Part, &[u8])) {
         each(Part::Host, ask.host.as_bytes());
         each(Part::Path, ask.path().as_bytes());
         if let Some(query) = ask.query() {
@@ -291,16 +329,25 @@ mod tests {
         let all = spec(Selection::All);
         let plain = ask("/a");
         let mut other = plain.clone();
-        other.scheme = crate::policy::Scheme::Https;
+        other.scheme = Scheme::Https;
         assert_ne!(all.key(&plain), all.key(&other));
         let scoped = |distribution: &str| KeySpec {
-            scope: Scope {
-                distribution: distribution.into(),
-                behaviour: "*".into(),
-            },
+            scope: Scope::new(distribution, "*"),
             ..all.clone()
         };
         assert_ne!(scoped("a").key(&plain), scoped("b").key(&plain));
+    }
+
+    #[test]
+    fn a_key_is_of_all_its_parts() {
+        let all = spec(Selection::All);
+        for scheme in [Scheme::Http, Scheme::Https] {
+            let mut ask = ask("/a?b=1");
+            ask.scheme = scheme;
+            let mut whole = Canonical::default();
+            all.visit(&ask, |part, bytes| whole.push(part, bytes));
+            assert_eq!(all.key(&ask), Key(hash(whole.as_bytes())));
+        }
     }
 
     #[test]

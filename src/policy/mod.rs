@@ -412,10 +412,7 @@ pub(crate) mod tests {
                 if_error: Duration::ZERO,
             },
             key: KeySpec {
-                scope: Scope {
-                    distribution: "test".into(),
-                    behaviour: "*".into(),
-                },
+                scope: Scope::new("test", "*"),
                 query: Selection::All,
                 sort: true,
                 headers: Vec::new(),

@@ -48,6 +48,11 @@ const fn bad(error: &'static str) -> Malformed {
     }
 }
 
+/// "A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1 request message
+/// that lacks a Host header field and to any request message that contains more than one Host
+/// header field line or a Host header field with an invalid field value" (RFC 9112 §3.2).
+const NO_HOST: Malformed = bad("bad_host");
+
 /// Checks `request`, which arrived at `at`; a refused one comes back with its fields.
 pub(super) fn asked(
     mut request: Request<Incoming>,
@@ -94,12 +99,17 @@ pub fn checked(
 
 /// The same for a plain request, in which there is less to check.
 pub(super) fn plain(
-    PlainHead { target, headers }: PlainHead,
+    head: PlainHead,
     viewer: &Viewer,
     at: Timestamp,
 ) -> Result<Ask, (Malformed, HeaderMap)> {
-    let found =
-        host(None, &headers, Version::HTTP_11).and_then(|host| Ok((host, rewritten(&target)?)));
+    let PlainHead {
+        target,
+        host,
+        headers,
+    } = head;
+    let host = host.ok_or(NO_HOST);
+    let found = host.and_then(|host| Ok((host, rewritten(&target)?)));
     let (host, rewritten) = match found {
         Ok(found) => found,
         Err(why) => return Err((why, headers)),
@@ -159,15 +169,12 @@ fn host(
 ) -> Result<Host, Malformed> {
     let parse = |text: &[u8]| {
         let known: Result<(Host, Option<u16>), BadHost> = Host::parse_authority(text);
-        known.map_err(|_| bad("bad_host"))
+        known.map_err(|_| NO_HOST)
     };
     let mut lines = headers.get_all(header::HOST).iter();
     let (line, more) = (lines.next(), lines.next());
-    // "A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1 request
-    // message that lacks a Host header field and to any request message that contains more
-    // than one Host header field line" (RFC 9112 §3.2).
     if more.is_some() {
-        return Err(bad("bad_host"));
+        return Err(NO_HOST);
     }
     match (authority, line) {
         (Some(authority), Some(line)) if version >= Version::HTTP_2 => {
@@ -179,14 +186,14 @@ fn host(
             if named == repeated {
                 Ok(named.0)
             } else {
-                Err(bad("bad_host"))
+                Err(NO_HOST)
             }
         }
         // "the origin server MUST ignore the received Host header field (if any) and instead
         // use the host information of the request-target" (RFC 9112 §3.2.2).
         (Some(authority), _) => Ok(parse(authority.as_str().as_bytes())?.0),
         (None, Some(line)) => Ok(parse(line.as_bytes())?.0),
-        (None, None) => Err(bad("bad_host")),
+        (None, None) => Err(NO_HOST),
     }
 }
 

@@ -12,6 +12,7 @@ use http::{HeaderMap, uri::PathAndQuery};
 
 use super::{Edge, Malformed, Site, Viewer, ask, hit, part, recode::Chosen, reusable};
 use crate::{
+    fields::host::Host,
     policy::{
         Ask, ServerTiming, deliver,
         intent::{self, Intent},
@@ -28,6 +29,8 @@ use crate::{
 pub struct PlainHead {
     /// What it asks for, in origin form.
     pub target: PathAndQuery,
+    /// The host that it names; `None` where it has not one `Host` field, and that a sound one.
+    pub host: Option<Host>,
     /// Its fields; none is about the connection, but for `Connection: keep-alive`, and none about
     /// content.
     pub headers: HeaderMap,

@@ -188,10 +188,7 @@ mod tests {
     use crate::{policy::rate::By, time::Timestamp};
 
     fn limit(requests: u32, burst: u32) -> Limit {
-        let scope = Scope {
-            distribution: "test".into(),
-            behaviour: "*".into(),
-        };
+        let scope = Scope::new("test", "*");
         let rate = RateLimit {
             by: By::Address,
             requests: requests.try_into().unwrap(),

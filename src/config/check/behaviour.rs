@@ -39,10 +39,7 @@ impl Check<'_> {
         let path = self.path(raw.path.as_ref(), place);
         let origin = self.origin_named(raw.origin.as_ref(), place, origins);
         let behaviour = path.as_ref().map_or("", PathPattern::as_str);
-        let scope = Scope {
-            distribution: distribution.to_owned(),
-            behaviour: behaviour.to_owned(),
-        };
+        let scope = Scope::new(distribution, behaviour);
         let rules = self.rules(raw, scope);
         self.advise(raw, place, &rules);
         Some(BehaviourPart {
