@@ -175,7 +175,7 @@ impl Bench {
         let mut ask = self.ask.clone();
         let value = HeaderValue::from_str(&format!("x-{language:04}, en;q=0.5"));
         ask.headers
-            .insert("accept-language", value.expect("a field value"));
+            .insert(http::header::ACCEPT_LANGUAGE, value.expect("a field value"));
         ask
     }
 

@@ -12,7 +12,7 @@ use http::{
 };
 use smallvec::SmallVec;
 
-use super::{has, list::members};
+use super::{list::members, section::Fields};
 
 /// End-to-end fields that Connection cannot remove: framing, identity, and what
 /// decides about storing and reuse. "A sender MUST NOT send a connection option
@@ -62,11 +62,11 @@ pub struct Ending(SmallVec<[HeaderName; 4]>);
 
 impl Ending {
     /// Those of a message with `headers`; `protected` are deaf to Connection too.
-    pub fn of(headers: &HeaderMap, protected: &[HeaderName]) -> Self {
-        if !has(headers, &CONNECTION) {
+    pub fn of(headers: &impl Fields, protected: &[HeaderName]) -> Self {
+        if headers.first(&CONNECTION).is_none() {
             return Self(SmallVec::new());
         }
-        let nominated = members(headers.get_all(CONNECTION))
+        let nominated = members(headers.all(&CONNECTION))
             .filter_map(|option| HeaderName::from_bytes(option).ok())
             .filter(|name| !is_protected(name) && !protected.contains(name));
         Self(nominated.collect())
@@ -114,12 +114,9 @@ pub fn is_hop_by_hop(name: &HeaderName) -> bool {
 ///
 /// "A sender of Upgrade MUST also send an 'Upgrade' connection option"
 /// (RFC 9110 §7.8); without it the field was not meant for us.
-pub fn wants_upgrade(headers: &HeaderMap) -> Option<&HeaderValue> {
-    if !has(headers, &UPGRADE) {
-        return None;
-    }
-    let upgrade = headers.get(UPGRADE)?;
-    members(headers.get_all(CONNECTION))
+pub fn wants_upgrade(headers: &impl Fields) -> Option<&HeaderValue> {
+    let upgrade = headers.first(&UPGRADE)?;
+    members(headers.all(&CONNECTION))
         .any(|option| option.eq_ignore_ascii_case(b"upgrade"))
         .then_some(upgrade)
 }

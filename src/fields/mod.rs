@@ -28,6 +28,7 @@ pub mod path;
 pub mod query;
 pub mod range;
 pub mod search;
+pub mod section;
 pub mod structured;
 pub mod tags;
 pub mod targeted;

@@ -7,13 +7,16 @@ use std::mem::MaybeUninit;
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderName, HeaderValue,
+    HeaderName, HeaderValue,
     header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRANSFER_ENCODING, UPGRADE},
     uri::PathAndQuery,
 };
 
 use super::protocol::HEAD_MAX;
-use crate::{fields::host::Host, serve::PlainHead};
+use crate::{
+    fields::{host::Host, section::Section},
+    serve::PlainHead,
+};
 
 /// The most fields of a head that is read here; more than any browser sends.
 const FIELDS_MAX: usize = 48;
@@ -21,7 +24,7 @@ const FIELDS_MAX: usize = 48;
 /// The head of a GET over HTTP/1.1, for one target of this edge, that keeps its connection and
 /// has no content; `None` if `bytes` are not exactly one such head.
 pub(super) fn plain(bytes: &[u8]) -> Option<PlainHead> {
-    if bytes.len() > HEAD_MAX {
+    if bytes.len() > HEAD_MAX || has_bare_line_feed(bytes) {
         return None;
     }
     // With room to spare it is shared from the start, which is what becomes of it.
@@ -38,7 +41,7 @@ pub(super) fn plain(bytes: &[u8]) -> Option<PlainHead> {
     }
     let target = read.path.filter(|target| target.starts_with('/'))?;
     let target = PathAndQuery::from_maybe_shared(bytes.slice_ref(target.as_bytes())).ok()?;
-    let mut headers = HeaderMap::with_capacity(read.headers.len());
+    let mut headers = Section::with_capacity(read.headers.len());
     let (mut hosts, mut host) = (0, None);
     for field in read.headers.iter() {
         let name = HeaderName::from_bytes(field.name.as_bytes()).ok()?;
@@ -59,6 +62,19 @@ pub(super) fn plain(bytes: &[u8]) -> Option<PlainHead> {
     })
 }
 
+/// Whether a line feed stands alone, which the parser takes for the end of a line, and others
+/// do not. Looks at many bytes at a time.
+fn has_bare_line_feed(bytes: &[u8]) -> bool {
+    let Some((first, after)) = bytes.split_first() else {
+        return false;
+    };
+    let bare = |before: u8, byte: u8| u8::from(byte == b'\n') & u8::from(before != b'\r');
+    let pairs = bytes.iter().zip(after);
+    pairs.fold(bare(0, *first), |seen, (before, byte)| {
+        seen | bare(*before, *byte)
+    }) != 0
+}
+
 fn is_plain(name: &HeaderName, value: &[u8]) -> bool {
     match *name {
         CONNECTION => value.eq_ignore_ascii_case(b"keep-alive"),
@@ -77,8 +93,11 @@ mod tests {
                     Connection: Keep-Alive\r\n\r\n";
         let head = plain(text.as_bytes()).unwrap();
         assert_eq!(head.target, "/a?b=%20c");
-        assert_eq!(head.headers["host"], "example.test");
-        let values: Vec<_> = head.headers.get_all("x-a").iter().collect();
+        assert_eq!(head.host.unwrap().as_str(), "example.test");
+        let values: Vec<_> = head
+            .headers
+            .get_all(HeaderName::from_static("x-a"))
+            .collect();
         assert_eq!(values, ["1", ""]);
     }
 
@@ -99,6 +118,10 @@ mod tests {
             fields(&format!("x-a: {}\r\n", "x".repeat(HEAD_MAX))),
             fields("") + "GET /b HTTP/1.1\r\n",
             "GET /a HTTP/1.1\r\nhost: a\r\n".into(),
+            "GET /a HTTP/1.1\nhost: a\r\n\r\n".into(),
+            "GET /a HTTP/1.1\r\nhost: a\n\r\n".into(),
+            "GET /a HTTP/1.1\r\nhost: a\r\n\n".into(),
+            "\nGET /a HTTP/1.1\r\nhost: a\r\n\r\n".into(),
             "GET /a HTTP/1.0\r\nhost: a\r\n\r\n".into(),
             "HEAD /a HTTP/1.1\r\nhost: a\r\n\r\n".into(),
             "GET http://a/a HTTP/1.1\r\nhost: a\r\n\r\n".into(),

@@ -14,11 +14,10 @@ const INLINE_BYTES: usize = 256;
 pub(super) struct Canonical(Text<INLINE_BYTES>);
 
 impl Canonical {
-    /// The parts that another has.
-    pub(super) fn beginning(parts: &[u8]) -> Self {
-        let mut text = Text::default();
-        text.push(parts);
-        Self(text)
+    /// Appends the parts of another.
+    #[inline]
+    pub(super) fn join(&mut self, parts: &[u8]) {
+        self.0.push(parts);
     }
 
     /// Appends a part.

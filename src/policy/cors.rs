@@ -6,7 +6,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
 use super::Ask;
-use crate::fields::list;
+use crate::fields::{list, section::Section};
 
 /// A behaviour's answer to the browsers of pages elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,18 +134,14 @@ pub fn is_ours(name: &HeaderName) -> bool {
 /// and with `Access-Control-Request-Method` (Fetch, CORS-preflight request).
 pub fn is_preflight(ask: &Ask) -> bool {
     ask.method == Method::OPTIONS
-        && ask.headers.contains_key(header::ORIGIN)
-        && ask
-            .headers
-            .contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
+        && ask.headers.has(header::ORIGIN)
+        && ask.headers.has(header::ACCESS_CONTROL_REQUEST_METHOD)
 }
 
 /// The origin of the page that asks, where it names one.
-pub fn origin(headers: &HeaderMap) -> Option<&HeaderValue> {
-    let mut lines = headers.get_all(header::ORIGIN).iter();
-    let origin = lines.next()?;
-    let sole = lines.next().is_none() && origin.len() <= ORIGIN_BYTES_MAX;
-    sole.then_some(origin)
+pub fn origin(headers: &Section) -> Option<&HeaderValue> {
+    let origin = headers.sole(header::ORIGIN)?;
+    (origin.len() <= ORIGIN_BYTES_MAX).then_some(origin)
 }
 
 impl Cors {
@@ -314,6 +310,6 @@ mod tests {
     #[test]
     fn two_origins_are_none() {
         let two = fields(&[("origin", "https://a.test"), ("origin", "https://a.test")]);
-        assert_eq!(origin(&two), None);
+        assert_eq!(origin(&two.into()), None);
     }
 }

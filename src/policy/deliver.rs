@@ -10,7 +10,7 @@ use super::{
     Key, Rules, WhyNot, control::Control, recode::Recodable, represent, reuse::Standing, storable,
 };
 use crate::{
-    fields::{date, forwarded, has, hop, tags, text::Text},
+    fields::{date, forwarded, hop, section::Section, tags, text::Text},
     time::Timestamp,
 };
 
@@ -374,10 +374,7 @@ pub fn in_not_modified(name: &HeaderName) -> bool {
 const REQUEST_ID_BYTES_MAX: usize = 128;
 
 /// The viewer's own request id, where it is one that logs can hold.
-pub fn request_id(headers: &HeaderMap) -> Option<&HeaderValue> {
-    if !has(headers, &X_REQUEST_ID) {
-        return None;
-    }
+pub fn request_id(headers: &Section) -> Option<&HeaderValue> {
     let id = headers.get(X_REQUEST_ID)?;
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:/+=@".contains(byte);
     let bytes = id.as_bytes();

@@ -1,12 +1,12 @@
 //! Whether a request is for the cache, for the origin, or answered here.
 
-use http::{HeaderMap, Method, StatusCode};
+use http::{Method, StatusCode};
 
 use super::{
     Ask, Caching, Key, Methods, Rules, cors,
     protocol::{self, Verdict},
 };
-use crate::fields::hop;
+use crate::fields::{hop, section::Fields};
 
 /// What becomes of a request, before anything is looked up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,7 +97,7 @@ impl Refusal {
 ///
 /// Any other `Upgrade` is dropped: "a server MAY ignore a received Upgrade header field"
 /// (RFC 9110 §7.8), and HTTP/2 in a tunnel would carry requests past every rule.
-pub fn asks_for_websocket(method: &Method, headers: &HeaderMap) -> bool {
+pub fn asks_for_websocket(method: &Method, headers: &impl Fields) -> bool {
     // "The method of the request MUST be GET" (RFC 6455 §4.1).
     *method == Method::GET
         && hop::wants_upgrade(headers)

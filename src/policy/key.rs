@@ -139,49 +139,45 @@ pub(super) fn digest<const N: usize>(parts: [&[u8]; N]) -> u128 {
 impl KeySpec {
     /// The key of `ask`.
     pub fn key(&self, ask: &Ask) -> Key {
-        let mut canonical = self.front(ask);
-        self.visit_own(ask, |part, bytes| canonical.push(part, bytes));
-        Key(hash(canonical.as_bytes()))
-    }
-
-    fn front(&self, ask: &Ask) -> Canonical {
-        Canonical::beginning(self.scope.front(ask.scheme))
+        self.hashed(ask, |_| true, |_| {})
     }
 
     /// The same, whatever the keyed fields and cookies are: what names a target.
     pub fn target(&self, ask: &Ask) -> Key {
-        let mut canonical = self.front(ask);
-        self.visit_own(ask, |part, bytes| {
-            if part <= Part::Query {
-                canonical.push(part, bytes);
-            }
-        });
-        Key(hash(canonical.as_bytes()))
+        self.hashed(ask, |part| part <= Part::Query, |_| {})
     }
 
     /// The key of `ask` where only what `variance` leaves of the kept parameters counts.
     pub fn key_under(&self, ask: &Ask, variance: &Variance) -> Key {
-        let mut canonical = self.without_query(ask);
         let kept = query::pieces(ask.query().unwrap_or_default()).filter(|piece| self.keeps(piece));
         let mut search = Vec::new();
         variance.write(kept, &mut search);
-        canonical.push(Part::Search, &search);
-        Key(hash(canonical.as_bytes()))
+        let searched = |canonical: &mut Canonical| canonical.push(Part::Search, &search);
+        self.hashed(ask, |part| part != Part::Query, searched)
     }
 
     /// The key of every query of the path of `ask`.
     pub fn path(&self, ask: &Ask) -> Key {
-        Key(hash(self.without_query(ask).as_bytes()))
+        self.hashed(ask, |part| part != Part::Query, |_| {})
     }
 
-    fn without_query(&self, ask: &Ask) -> Canonical {
-        let mut canonical = self.front(ask);
+    /// The key of the parts of `ask` that are `counted`, and of what `more` appends.
+    #[inline]
+    fn hashed(
+        &self,
+        ask: &Ask,
+        counted: impl Fn(Part) -> bool,
+        more: impl FnOnce(&mut Canonical),
+    ) -> Key {
+        let mut canonical = Canonical::default();
+        canonical.join(self.scope.front(ask.scheme));
         self.visit_own(ask, |part, bytes| {
-            if part != Part::Query {
+            if counted(part) {
                 canonical.push(part, bytes);
             }
         });
-        canonical
+        more(&mut canonical);
+        Key(hash(canonical.as_bytes()))
     }
 
     /// Hands the parts of the key of `ask` to `each`, in their fixed order.

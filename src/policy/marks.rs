@@ -382,7 +382,7 @@ mod tests {
         let mut rules = rules();
         rules.key.headers = vec![http::header::ACCEPT_LANGUAGE];
         let (one, mut other) = (ask("/a?x=1"), ask("/a?x=1"));
-        other.headers = fields(&[("accept-language", "de")]);
+        other.headers = fields(&[("accept-language", "de")]).into();
         assert_ne!(rules.key.key(&one), rules.key.key(&other));
         assert_eq!(target(&one, &rules), target(&other, &rules));
         assert_ne!(target(&one, &rules), target(&ask("/a?x=2"), &rules));

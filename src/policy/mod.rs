@@ -44,9 +44,12 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, uri::PathAndQuery};
+use http::{HeaderName, HeaderValue, Method, Version, uri::PathAndQuery};
 
-use crate::{fields::host::Host, time::Timestamp};
+use crate::{
+    fields::{host::Host, section::Section},
+    time::Timestamp,
+};
 
 pub mod age;
 pub mod answer;
@@ -128,7 +131,7 @@ pub struct Ask {
     /// The canonical path where it differs from the one sent.
     pub rewritten: Option<Box<str>>,
     /// The viewer's fields.
-    pub headers: HeaderMap,
+    pub headers: Section,
     /// Whether a body follows: `Content-Length` above zero, or chunked.
     pub has_body: bool,
     /// The version of the viewer's message.
@@ -367,7 +370,7 @@ pub struct Target {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use http::Uri;
+    use http::{HeaderMap, Uri};
 
     use super::*;
     use crate::policy::key::Scope;
@@ -384,7 +387,7 @@ pub(crate) mod tests {
             host: Host::parse_authority(b"example.test").unwrap().0,
             target: target.path_and_query().unwrap().clone(),
             rewritten: None,
-            headers: HeaderMap::new(),
+            headers: Section::default(),
             has_body: false,
             version: Version::HTTP_11,
             viewer: SocketAddr::from(([192, 0, 2, 1], 4711)),

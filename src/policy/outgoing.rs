@@ -166,7 +166,7 @@ impl Outgoing<'_> {
         let (ask, rules) = (self.ask, self.rules);
         // `Connection` and what it nominates are the viewer's connection's business, not ours.
         let ending = hop::Ending::of(&ask.headers, &rules.key.headers);
-        for (name, value) in &ask.headers {
+        for (name, value) in ask.headers.iter() {
             if *name == header::HOST {
                 continue;
             }
@@ -219,7 +219,7 @@ fn forwarded_for(ask: &Ask, rules: &Rules, came: bool) -> forwarded::Line {
 fn cookies(ask: &Ask, rules: &Rules, mut take: impl FnMut(Value<'_>)) {
     let sent = ask.headers.get_all(header::COOKIE);
     if rules.forward.cookies == Selection::All {
-        sent.iter().for_each(|line| take(Value::Given(line)));
+        sent.for_each(|line| take(Value::Given(line)));
         return;
     }
     let mut kept = Vec::new();
@@ -290,7 +290,7 @@ mod tests {
 
     fn with(named: &[(&'static str, &str)]) -> Ask {
         Ask {
-            headers: fields(named),
+            headers: fields(named).into(),
             ..ask("/a")
         }
     }

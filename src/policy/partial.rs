@@ -50,7 +50,7 @@ pub struct Kept {
 
 /// Whether `ask` wants a range.
 pub fn wanted(ask: &Ask) -> bool {
-    ask.method == Method::GET && ask.headers.contains_key(header::RANGE)
+    ask.method == Method::GET && ask.headers.has(header::RANGE)
 }
 
 /// Where a part of the answer to `ask` is kept.
@@ -146,7 +146,7 @@ pub fn kept(
         // "If a 206 is generated in response to a request with an If-Range header field,
         // the sender SHOULD NOT generate other representation header fields beyond those
         // required" (RFC 9110 §15.3.7): nobody else could use it.
-        StatusCode::PARTIAL_CONTENT if !ask.headers.contains_key(header::IF_RANGE) => {}
+        StatusCode::PARTIAL_CONTENT if !ask.headers.has(header::IF_RANGE) => {}
         _ => return Err(WhyNot::Partial),
     }
     let part = Part::read(headers).ok_or(WhyNot::Partial)?;
@@ -282,7 +282,7 @@ mod tests {
 
     fn ranged(range: &str) -> Ask {
         let mut ask = ask("/a");
-        ask.headers = fields(&[("range", range)]);
+        ask.headers = fields(&[("range", range)]).into();
         ask
     }
 

@@ -6,11 +6,11 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use http::{HeaderMap, HeaderName};
+use http::HeaderName;
 use ipnet::IpNet;
 
 use super::{Ask, Scheme};
-use crate::fields::list;
+use crate::fields::{list, section::Section};
 
 /// `X-Forwarded-For`.
 pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -65,7 +65,7 @@ pub fn look_behind(ask: &mut Ask, trusted: &Trusted) {
     ask.scheme = scheme(&ask.headers).unwrap_or(ask.scheme);
 }
 
-fn viewer(peer: IpAddr, headers: &HeaderMap, trusted: &Trusted) -> IpAddr {
+fn viewer(peer: IpAddr, headers: &Section, trusted: &Trusted) -> IpAddr {
     let said: Vec<&[u8]> = list::members(headers.get_all(X_FORWARDED_FOR)).collect();
     let mut viewer = peer;
     for text in said.iter().rev().take(HOPS_MAX) {
@@ -91,7 +91,7 @@ fn address(text: &[u8]) -> Option<IpAddr> {
 }
 
 /// What the nearest proxy says the viewer came by.
-fn scheme(headers: &HeaderMap) -> Option<Scheme> {
+fn scheme(headers: &Section) -> Option<Scheme> {
     let said = list::members(headers.get_all(X_FORWARDED_PROTO)).last()?;
     if said.eq_ignore_ascii_case(b"https") {
         Some(Scheme::Https)

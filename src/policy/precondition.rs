@@ -1,10 +1,10 @@
 //! Whether the viewer's own condition holds for a stored response (RFC 9110 §13).
 
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{Method, StatusCode, header};
 
 use super::Ask;
 use crate::{
-    fields::{date, etag},
+    fields::{date, etag, section::Section},
     time::Timestamp,
 };
 
@@ -29,10 +29,9 @@ pub struct Validators<'a> {
 }
 
 /// Whether `headers` hold a condition that a cache evaluates.
-pub fn conditional(headers: &HeaderMap) -> bool {
-    // One pass over the few there are is less than two look-ups.
-    let mut names = headers.keys();
-    names.any(|name| matches!(*name, header::IF_NONE_MATCH | header::IF_MODIFIED_SINCE))
+pub fn conditional(headers: &Section) -> bool {
+    let mut lines = headers.iter();
+    lines.any(|(name, _)| matches!(*name, header::IF_NONE_MATCH | header::IF_MODIFIED_SINCE))
 }
 
 /// Evaluates the viewer's condition on a stored 200 (RFC 9111 §4.3.2).
@@ -45,10 +44,11 @@ pub fn verdict(ask: &Ask, status: StatusCode, stored: Validators<'_>, now: Times
     }
     // "A recipient MUST ignore If-Modified-Since if the request contains an If-None-Match
     // header field" (RFC 9110 §13.1.3).
-    let holds = if ask.headers.contains_key(header::IF_NONE_MATCH) {
+    let holds = if ask.headers.has(header::IF_NONE_MATCH) {
         !none_match(ask, stored)
-    } else if let Some(since) = sole(&ask.headers) {
-        modified_since(since, stored, now)
+    } else if let Some(since) = ask.headers.sole(header::IF_MODIFIED_SINCE) {
+        // Several are no date.
+        modified_since(since.as_bytes(), stored, now)
     } else {
         true
     };
@@ -64,15 +64,6 @@ fn none_match(ask: &Ask, stored: Validators<'_>) -> bool {
     let own = stored.tag.and_then(etag::EntityTag::parse);
     let condition = etag::Condition::parse(ask.headers.get_all(header::IF_NONE_MATCH));
     condition.is_some_and(|condition| condition.weak_match(own.as_ref()))
-}
-
-/// The only `If-Modified-Since`; several are no date.
-fn sole(headers: &HeaderMap) -> Option<&[u8]> {
-    let mut lines = headers.get_all(header::IF_MODIFIED_SINCE).iter();
-    lines
-        .next()
-        .filter(|_| lines.next().is_none())
-        .map(|line| line.as_bytes())
 }
 
 /// "If the selected representation's last modification date is earlier or equal to the
@@ -99,7 +90,7 @@ mod tests {
     #[track_caller]
     fn check(condition: &[(&'static str, &str)], stored: Validators<'_>, expected: Verdict) {
         let mut ask = ask("/a");
-        ask.headers = fields(condition);
+        ask.headers = fields(condition).into();
         assert_eq!(
             verdict(&ask, StatusCode::OK, stored, NOW),
             expected,

@@ -53,7 +53,7 @@ impl RateLimit {
     /// Whose request `ask` is.
     pub fn subject<'a>(&self, ask: &'a Ask) -> Subject<'a> {
         if let By::Header(name) = &self.by {
-            let values: Vec<&HeaderValue> = ask.headers.get_all(name).iter().collect();
+            let values: Vec<&HeaderValue> = ask.headers.get_all(name).collect();
             if !values.is_empty() {
                 return Subject::Values(values);
             }
@@ -115,10 +115,13 @@ mod tests {
         let (mut one, mut other) = (from("192.0.2.1"), from("192.0.2.2"));
         assert_ne!(limit.subject(&one), limit.subject(&other));
         for ask in [&mut one, &mut other] {
-            ask.headers.insert(&key, HeaderValue::from_static("k"));
+            ask.headers
+                .insert(key.clone(), HeaderValue::from_static("k"));
         }
         assert_eq!(limit.subject(&one), limit.subject(&other));
-        other.headers.append(&key, HeaderValue::from_static("l"));
+        other
+            .headers
+            .append(key.clone(), HeaderValue::from_static("l"));
         assert_ne!(limit.subject(&one), limit.subject(&other));
     }
 

@@ -41,7 +41,7 @@ pub enum Wanted {
 pub fn wanted(ask: &Ask, rules: &Rules, response: Recodable) -> Wanted {
     let Recodable { own, negotiated } = response;
     let lines = ask.headers.get_all(header::ACCEPT_ENCODING);
-    let asked = ask.headers.contains_key(header::ACCEPT_ENCODING);
+    let asked = ask.headers.has(header::ACCEPT_ENCODING);
     if own == Coding::Identity {
         // A reload may have ended it since the response was stored.
         let asked = asked && rules.compress;
@@ -120,7 +120,7 @@ mod tests {
     fn viewer(accepted: Option<&str>) -> Ask {
         let mut ask = ask("/a");
         if let Some(accepted) = accepted {
-            ask.headers = fields(&[("accept-encoding", accepted)]);
+            ask.headers = fields(&[("accept-encoding", accepted)]).into();
         }
         ask
     }

@@ -113,8 +113,8 @@ fn asked(meta: &Meta, ask: &Ask, standing: Standing) -> Option<Reuse> {
     // consider the no-cache request pragma-directive as having the same effect" (RFC 7234
     // §5.4, which RFC 9111 §5.4 keeps for compatibility).
     let pragma = || {
-        let mut lines = ask.headers.get_all(header::PRAGMA).iter();
-        !ask.headers.contains_key(header::CACHE_CONTROL)
+        let mut lines = ask.headers.get_all(header::PRAGMA);
+        !ask.headers.has(header::CACHE_CONTROL)
             && lines.any(|line| line.as_bytes().eq_ignore_ascii_case(b"no-cache"))
     };
     let refused = directives.no_cache == Some(Scope::All)

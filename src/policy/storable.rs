@@ -76,7 +76,7 @@ fn credentials(ask: &Ask, rules: &Rules, control: &Control<'_>) -> Result<(), Wh
     let keyed = rules.key.headers.contains(&header::AUTHORIZATION);
     // "must-revalidate, public, and s-maxage" (§3.5).
     let leave = directives.public || directives.s_maxage.is_some() || directives.must_revalidate;
-    if ask.headers.contains_key(header::AUTHORIZATION) && !keyed && !leave {
+    if ask.headers.has(header::AUTHORIZATION) && !keyed && !leave {
         return Err(WhyNot::Authorization);
     }
     let explicit = control.has_lifetime() || leave;
@@ -90,7 +90,7 @@ fn credentials(ask: &Ask, rules: &Rules, control: &Control<'_>) -> Result<(), Wh
 /// than answers to others to be shared.
 pub fn credentialed(ask: &Ask, rules: &Rules) -> bool {
     let keyed = rules.key.headers.contains(&header::AUTHORIZATION);
-    ask.headers.contains_key(header::AUTHORIZATION) && !keyed || unkeyed_cookies(ask, rules)
+    ask.headers.has(header::AUTHORIZATION) && !keyed || unkeyed_cookies(ask, rules)
 }
 
 /// Whether a cookie reaches the origin that the key does not hold.

@@ -11,7 +11,7 @@ use super::{
     Ask, Rules,
     recode::{self, Recodable, WhyAsIs},
 };
-use crate::fields::{encoding::Codings, language, list};
+use crate::fields::{encoding::Codings, language, list, section::Section};
 
 /// The most variants one key may have.
 pub const VARIANTS_MAX: usize = 64;
@@ -160,7 +160,7 @@ fn values(names: &[HeaderName], ask: &Ask, rules: &Rules) -> u128 {
     for name in names {
         let start = canonical.len();
         canonical.extend_from_slice(&[0; 4]);
-        if super::forward::passes(name, rules) && ask.headers.contains_key(name) {
+        if super::forward::passes(name, rules) && ask.headers.has(name) {
             canonical.push(1);
             normalise(name, &ask.headers, &mut canonical);
         }
@@ -175,7 +175,7 @@ fn values(names: &[HeaderName], ask: &Ask, rules: &Rules) -> u128 {
 /// whitespace, where allowed in the header field's syntax; combining multiple header field
 /// lines with the same field name; normalizing both header field values in a way that is
 /// known to have identical semantics, according to the header field's specification".
-fn normalise(name: &HeaderName, headers: &HeaderMap, out: &mut SmallVec<[u8; 256]>) {
+fn normalise(name: &HeaderName, headers: &Section, out: &mut SmallVec<[u8; 256]>) {
     let lines = headers.get_all(name);
     if *name == header::ACCEPT_ENCODING {
         out.extend_from_slice(Codings::parse(lines).normalised().as_bytes());
@@ -212,8 +212,9 @@ mod tests {
         let with = |values: &[&str]| {
             let mut ask = ask("/a");
             for value in values {
-                ask.headers
-                    .append(name, HeaderValue::from_str(value).unwrap());
+                let name = HeaderName::from_static(name);
+                let value = HeaderValue::from_str(value).unwrap();
+                ask.headers.append(name, value);
             }
             ask
         };
@@ -257,7 +258,7 @@ mod tests {
     fn a_response_in_the_language_wanted_most_matches() {
         let with = |wanted: &str| {
             let mut ask = ask("/a");
-            ask.headers = fields(&[("accept-language", wanted)]);
+            ask.headers = fields(&[("accept-language", wanted)]).into();
             ask
         };
         let headers = fields(&[("vary", "Accept-Language"), ("content-language", "de")]);
@@ -273,7 +274,7 @@ mod tests {
     #[test]
     fn encodings_part_only_what_the_edge_leaves_alone() {
         let mut gzip = ask("/a");
-        gzip.headers = fields(&[("accept-encoding", "gzip")]);
+        gzip.headers = fields(&[("accept-encoding", "gzip")]).into();
         let headers = fields(&[("vary", "Accept-Encoding")]);
         let by = |why| Varying::of(&headers, &gzip, &rules(), Err(why)).unwrap();
         assert!(by(WhyAsIs::Type).is_none() && by(WhyAsIs::TooSmall).is_none());
@@ -297,7 +298,7 @@ mod tests {
         let mut narrow = rules();
         narrow.forward.headers = crate::policy::Selection::None;
         let mut with = ask("/a");
-        with.headers.insert("x-a", HeaderValue::from_static("1"));
+        with.headers = fields(&[("x-a", "1")]).into();
         let headers = fields(&[("vary", "X-A")]);
         let varying = Varying::of(&headers, &with, &narrow, AS_IS)
             .unwrap()

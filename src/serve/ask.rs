@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use http::{
-    HeaderMap, Method, Request, StatusCode, Uri, Version, header, request,
+    Method, Request, StatusCode, Uri, Version, header, request,
     uri::{Authority, PathAndQuery},
 };
 use http_body::Body as _;
@@ -14,6 +14,7 @@ use crate::{
     fields::{
         host::{BadHost, Host},
         list, path,
+        section::Section,
     },
     policy::{Ask, intent},
     time::Timestamp,
@@ -58,7 +59,7 @@ pub(super) fn asked(
     mut request: Request<Incoming>,
     viewer: &Viewer,
     at: Timestamp,
-) -> Result<Asked, (Malformed, HeaderMap)> {
+) -> Result<Asked, (Malformed, Section)> {
     let upgrade = intent::asks_for_websocket(request.method(), request.headers())
         .then(|| hyper::upgrade::on(&mut request));
     let (head, body) = request.into_parts();
@@ -69,18 +70,19 @@ pub(super) fn asked(
 
 /// Checks the head of a message; a refused one comes back with its fields.
 pub fn checked(
-    head: request::Parts,
+    mut head: request::Parts,
     has_body: bool,
     viewer: &Viewer,
     at: Timestamp,
-) -> Result<Ask, (Malformed, HeaderMap)> {
-    let (uri, headers) = (&head.uri, &head.headers);
-    let found = understood(&head)
-        .and_then(|()| host(uri.authority(), headers, head.version))
+) -> Result<Ask, (Malformed, Section)> {
+    let headers = Section::from(std::mem::take(&mut head.headers));
+    let uri = &head.uri;
+    let found = understood(&head, &headers)
+        .and_then(|()| host(uri.authority(), &headers, head.version))
         .and_then(|host| Ok((host, target(&head.method, uri)?)));
     let (host, (target, rewritten)) = match found {
         Ok(found) => found,
-        Err(why) => return Err((why, head.headers)),
+        Err(why) => return Err((why, headers)),
     };
     Ok(Ask {
         method: head.method,
@@ -88,7 +90,7 @@ pub fn checked(
         host,
         target,
         rewritten,
-        headers: head.headers,
+        headers,
         has_body,
         version: head.version,
         viewer: viewer.address,
@@ -102,7 +104,7 @@ pub(super) fn plain(
     head: PlainHead,
     viewer: &Viewer,
     at: Timestamp,
-) -> Result<Ask, (Malformed, HeaderMap)> {
+) -> Result<Ask, (Malformed, Section)> {
     let PlainHead {
         target,
         host,
@@ -130,10 +132,10 @@ pub(super) fn plain(
 }
 
 /// Refuses what we could only misunderstand.
-fn understood(head: &request::Parts) -> Result<(), Malformed> {
+fn understood(head: &request::Parts, headers: &Section) -> Result<(), Malformed> {
     // "A server that receives a request message with a transfer coding it does not
     // understand SHOULD respond with 501" (RFC 9112 §6.1).
-    let codings = head.headers.get_all(header::TRANSFER_ENCODING);
+    let codings = headers.get_all(header::TRANSFER_ENCODING);
     if !list::members(codings).all(|coding| coding.eq_ignore_ascii_case(b"chunked")) {
         let status = StatusCode::NOT_IMPLEMENTED;
         return Err(Malformed {
@@ -143,7 +145,7 @@ fn understood(head: &request::Parts) -> Result<(), Malformed> {
     }
     // "A server that receives an Expect field value containing a member other than
     // 100-continue MAY respond with a 417" (RFC 9110 §10.1.1).
-    let expected = head.headers.get_all(header::EXPECT);
+    let expected = headers.get_all(header::EXPECT);
     if !list::members(expected).all(|member| member.eq_ignore_ascii_case(b"100-continue")) {
         let status = StatusCode::EXPECTATION_FAILED;
         return Err(Malformed {
@@ -164,14 +166,14 @@ fn understood(head: &request::Parts) -> Result<(), Malformed> {
 /// The host that was asked for: one, and the same wherever it is named.
 fn host(
     authority: Option<&Authority>,
-    headers: &HeaderMap,
+    headers: &Section,
     version: Version,
 ) -> Result<Host, Malformed> {
     let parse = |text: &[u8]| {
         let known: Result<(Host, Option<u16>), BadHost> = Host::parse_authority(text);
         known.map_err(|_| NO_HOST)
     };
-    let mut lines = headers.get_all(header::HOST).iter();
+    let mut lines = headers.get_all(header::HOST);
     let (line, more) = (lines.next(), lines.next());
     if more.is_some() {
         return Err(NO_HOST);
@@ -234,7 +236,7 @@ mod tests {
         host: &[&'static str],
         version: Version,
     ) -> Result<Host, Malformed> {
-        let mut headers = HeaderMap::new();
+        let mut headers = Section::default();
         for line in host {
             headers.append(header::HOST, http::HeaderValue::from_static(line));
         }

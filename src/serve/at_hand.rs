@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use arc_swap::Guard;
 use bytes::Bytes;
-use http::{HeaderMap, uri::PathAndQuery};
+use http::uri::PathAndQuery;
 
 use super::{Edge, Malformed, Site, Viewer, ask, hit, part, recode::Chosen, reusable};
 use crate::{
-    fields::host::Host,
+    fields::{host::Host, section::Section},
     policy::{
         Ask, ServerTiming, deliver,
         intent::{self, Intent},
@@ -33,7 +33,7 @@ pub struct PlainHead {
     pub host: Option<Host>,
     /// Its fields; none is about the connection, but for `Connection: keep-alive`, and none about
     /// content.
-    pub headers: HeaderMap,
+    pub headers: Section,
 }
 
 /// What became of a plain request: a GET without content over HTTP/1.1.
@@ -50,7 +50,7 @@ pub enum Plain<A> {
 pub struct PlainAsk {
     /// The configuration it came upon.
     pub(super) site: Arc<Site>,
-    pub(super) checked: Result<Box<Ask>, Box<(Malformed, HeaderMap)>>,
+    pub(super) checked: Result<Box<Ask>, Box<(Malformed, Section)>>,
     /// What becomes of it, where that was found out.
     pub(super) intent: Option<Intent>,
 }

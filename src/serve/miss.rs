@@ -37,7 +37,7 @@ pub(super) async fn miss(way: Way, key: Key, mut found: Found) -> Response<Reply
     }
     let (fwd, stale) = why(&way, &found);
     // A part, or a head, is no answer for anyone else: it is asked for as it is.
-    if way.ask.method == Method::HEAD || way.ask.headers.contains_key(header::RANGE) {
+    if way.ask.method == Method::HEAD || way.ask.headers.has(header::RANGE) {
         return pass::for_part(way, key, fwd, stale).await;
     }
     let way = Arc::new(way);

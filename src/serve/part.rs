@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::{HeaderValue, Response, StatusCode, header};
 
 use super::{ReplyBody, Way};
 use crate::{
-    fields::has,
+    fields::section::Section,
     policy::slice::Slice,
     store::{Head, Object},
 };
@@ -99,6 +99,6 @@ fn kind(head: &Head) -> String {
 }
 
 /// Whether the viewer wants a part.
-pub(super) fn wanted(headers: &HeaderMap) -> bool {
-    has(headers, &header::RANGE)
+pub(super) fn wanted(headers: &Section) -> bool {
+    headers.has(header::RANGE)
 }

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version, header};
+use http::{HeaderName, HeaderValue, Response, StatusCode, Version, header};
 
 use super::{Edge, ReplyBody, Site, Way, ask::Malformed, reply::Meter};
 use crate::{
+    fields::section::Section,
     observe::CacheResult,
     policy::{
         Ask, Failure, answer,
@@ -35,7 +36,7 @@ pub(super) fn malformed(
     edge: &Edge,
     site: &Site,
     why: Malformed,
-    headers: &HeaderMap,
+    headers: &Section,
 ) -> Response<ReplyBody> {
     site.meters.unrouted().one();
     let request_id = deliver::request_id(headers)

@@ -1,8 +1,9 @@
 //! The secret by which an operator's own request is told more than viewers are.
 
-use http::{HeaderMap, HeaderName};
+use http::HeaderName;
 
 use super::Secret;
+use crate::fields::section::Section;
 
 /// The field that carries the secret. It never reaches an origin, and no key or variant
 /// holds it, whether it is right, wrong or of no use.
@@ -19,12 +20,9 @@ impl DebugSecret {
     }
 
     /// Whether a request with `headers` carries it, once.
-    pub fn opens(&self, headers: &HeaderMap) -> bool {
-        let mut lines = headers.get_all(FIELD).iter();
-        match (lines.next(), lines.next()) {
-            (Some(line), None) => self.0.is(line.as_bytes()),
-            _ => false,
-        }
+    pub fn opens(&self, headers: &Section) -> bool {
+        let line = headers.sole(FIELD);
+        line.is_some_and(|line| self.0.is(line.as_bytes()))
     }
 }
 
@@ -39,7 +37,7 @@ mod tests {
     fn only_the_one_secret_opens() {
         let secret = DebugSecret::new(b"correct horse battery");
         let with = |values: &[&'static str]| {
-            let mut headers = HeaderMap::new();
+            let mut headers = Section::default();
             for value in values {
                 headers.append(FIELD, HeaderValue::from_static(value));
             }

@@ -33,7 +33,7 @@ fn store() -> Store {
 /// An answer that other codings may be made of; it varies by `X-A`, unless that is nothing.
 fn head(variant: &str) -> (Meta, HeaderMap) {
     let mut ask = ask("/a");
-    ask.headers = fields(&[("x-a", variant)]);
+    ask.headers = fields(&[("x-a", variant)]).into();
     let vary = if variant.is_empty() { "" } else { "X-A" };
     let named = [
         ("cache-control", "max-age=60"),

@@ -240,7 +240,7 @@ mod tests {
     /// An answer that varies by `X-A`, for a request where that is `value`.
     fn head(vary: &str, value: &str) -> (Meta, HeaderMap) {
         let mut ask = ask("/a");
-        ask.headers = fields(&[("x-a", value)]);
+        ask.headers = fields(&[("x-a", value)]).into();
         let headers = fields(&[("cache-control", "max-age=60"), ("vary", vary)]);
         let times = Times {
             asked: NOW,

@@ -216,7 +216,9 @@ impl Respond for Clinic {
         if !path.starts_with("/at-hand") {
             let mut asked = Request::new(());
             *asked.uri_mut() = head.target.into();
-            *asked.headers_mut() = head.headers;
+            let fields = head.headers.iter();
+            let fields = fields.map(|(name, value)| (name.clone(), value.clone()));
+            asked.headers_mut().extend(fields);
             return Some(Plain::Asked(asked));
         }
         let body = at_hand(path);

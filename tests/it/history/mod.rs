@@ -22,10 +22,10 @@ mod word;
 
 use std::{sync::Arc, time::Duration};
 
-use http::{HeaderMap, Method, Version};
+use http::{Method, Version};
 use tokio::{io::duplex, time::sleep};
 use warmfront::{
-    fields::host::Host,
+    fields::{host::Host, section::Section},
     policy::{Ask, Key, Scheme, partial},
     site::{Routed, Snapshot},
     store::Store,
@@ -251,7 +251,7 @@ fn keys(snapshot: &Arc<Snapshot>, path: &str) -> [Key; 2] {
         host,
         target: path.parse().unwrap(),
         rewritten: None,
-        headers: HeaderMap::new(),
+        headers: Section::default(),
         has_body: false,
         version: Version::HTTP_11,
         viewer: address(1),
