@@ -106,7 +106,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin, R: Respond> Express<I, R> {
     /// Answers what was read ahead, if it is one plain request; whether it is.
     pub(super) fn answers_ahead(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
         let ahead = self.wire.take_ahead();
-        let answered = self.answers(cx, &ahead);
+        let answered = self.answers(cx, &ahead, true);
         if !matches!(answered, Ok(true)) {
             self.wire.keep(&ahead);
         }
@@ -124,23 +124,44 @@ impl<I: AsyncRead + AsyncWrite + Unpin, R: Respond> Express<I, R> {
             if self.over {
                 return Poll::Ready(Ok(0));
             }
-            let alone = self.wire.is_http1() && self.wire.ahead().is_empty();
             let mut buf = ReadBuf::uninit(&mut space);
-            ready!(self.wire.poll_receive(cx, &mut buf))?;
-            if !alone || !self.answers(cx, buf.filled())? {
-                self.wire.keep(buf.filled());
-                return Poll::Ready(Ok(buf.filled().len()));
+            if self.wire.is_http1() && self.wire.ahead().is_empty() {
+                if ready!(self.poll_answers(cx, &mut buf))? {
+                    continue;
+                }
+            } else {
+                ready!(self.wire.poll_receive(cx, &mut buf))?;
             }
+            self.wire.keep(buf.filled());
+            return Poll::Ready(Ok(buf.filled().len()));
         }
     }
 
+    /// Reads on, and answers what comes if it is one plain request; whether it is. Otherwise it
+    /// is in `buf`.
+    fn poll_answers(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<bool>> {
+        let before = buf.filled().len();
+        ready!(self.wire.poll_unheard(cx, buf))?;
+        let answered = self.answers(cx, &buf.filled()[before..], false)?;
+        if answered {
+            buf.set_filled(before);
+        } else {
+            self.wire.heard(buf, before);
+        }
+        Poll::Ready(Ok(answered))
+    }
+
     /// Answers `bytes`, the last that came, if they are one plain request; whether they are.
-    /// The answer may be under way then.
-    fn answers(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> io::Result<bool> {
+    /// The answer may be under way then. `heard` says whether the wire has followed them.
+    fn answers(&mut self, cx: &mut Context<'_>, bytes: &[u8], heard: bool) -> io::Result<bool> {
         let vitals = self.wire.vitals();
-        let one = vitals.requests().wrapping_add(1);
+        let heads = vitals.requests().wrapping_add(heard.into());
         // From the last request on, answers say that the connection closes.
-        if self.wire.heads_between() != Some(one) || vitals.order() >= Order::Last {
+        if self.wire.heads_between() != Some(heads) || vitals.order() >= Order::Last {
             return Ok(false);
         }
         let mut lines = LINES.take().unwrap_or_default();
@@ -150,7 +171,11 @@ impl<I: AsyncRead + AsyncWrite + Unpin, R: Respond> Express<I, R> {
             self.respond.at_hand(head, &self.viewer, &mut lines)
         };
         // Who panics here panics in hyper's care as well, and is answered there.
-        let answered = match catch_unwind(AssertUnwindSafe(looked_at)) {
+        let looked_at = catch_unwind(AssertUnwindSafe(looked_at));
+        if !heard && let Ok(Some(_)) = looked_at {
+            self.wire.passed();
+        }
+        let answered = match looked_at {
             Ok(Some(Plain::AtHand(body))) => {
                 self.wire.vitals().answered();
                 self.send(cx, lines.as_bytes(), body).map(|()| true)
@@ -277,13 +302,20 @@ impl<I: AsyncRead + AsyncWrite + Unpin, R: Respond> AsyncRead for Express<I, R> 
             if this.over {
                 return Poll::Ready(Ok(()));
             }
-            let before = buf.filled().len();
-            ready!(Pin::new(&mut this.wire).poll_read(cx, buf))?;
-            if !this.settled || !this.answers(cx, &buf.filled()[before..])? {
-                this.settled = false;
-                return Poll::Ready(Ok(()));
+            if this.settled && this.wire.is_http1() && this.wire.ahead().is_empty() {
+                if ready!(this.poll_answers(cx, buf))? {
+                    continue;
+                }
+            } else {
+                let before = buf.filled().len();
+                ready!(Pin::new(&mut this.wire).poll_read(cx, buf))?;
+                if this.settled && this.answers(cx, &buf.filled()[before..], true)? {
+                    buf.set_filled(before);
+                    continue;
+                }
             }
-            buf.set_filled(before);
+            this.settled = false;
+            return Poll::Ready(Ok(()));
         }
     }
 }

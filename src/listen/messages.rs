@@ -90,6 +90,12 @@ impl Messages {
         !matches!(self.state, State::Head | State::Refused)
     }
 
+    /// One head came that was read elsewhere: all that came, and no line of it could be read
+    /// in two ways. Only for where the last message ended.
+    pub(super) fn pass(&mut self) {
+        self.heads = self.heads.wrapping_add(1);
+    }
+
     /// How many heads were followed to their end.
     pub(super) fn heads(&self) -> u32 {
         self.heads
@@ -134,7 +140,11 @@ impl Messages {
     /// Follows to the end of the lines, or of the bytes; how many that are.
     fn follow_lines(&mut self, bytes: &mut [u8]) -> usize {
         let mut at = 0;
-        while let Some(length) = memchr(b'\n', &bytes[at..]) {
+        while at < bytes.len() {
+            let Some(length) = memchr(b'\n', &bytes[at..]) else {
+                self.line.push(&bytes[at..]);
+                return bytes.len();
+            };
             let end = at + length;
             if !self.follow_line(&bytes[at..end]) {
                 bytes[end] = NO_LINE;
@@ -142,11 +152,10 @@ impl Messages {
             }
             at = end + 1;
             if !matches!(self.state, State::Head | State::Trailers) {
-                return at;
+                break;
             }
         }
-        self.line.push(&bytes[at..]);
-        bytes.len()
+        at
     }
 
     /// Follows a line to its end, of which `bytes` are the last before the line feed; false if

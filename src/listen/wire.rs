@@ -96,7 +96,7 @@ impl<I> Wire<I> {
     }
 
     /// Follows what the viewer sent from `before` on; what is changed is what hyper reads.
-    fn heard(&mut self, buf: &mut ReadBuf<'_>, before: usize) {
+    pub(super) fn heard(&mut self, buf: &mut ReadBuf<'_>, before: usize) {
         let vitals = self.place.vitals();
         let bytes = &mut buf.filled_mut()[before..];
         match &mut self.follow {
@@ -109,6 +109,13 @@ impl<I> Wire<I> {
                 }
             }
             Follow::Frames(talk) => vitals.head_is(talk.hear(bytes, vitals.sweeps())),
+        }
+    }
+
+    /// A whole head came, as [`Messages::pass`] says.
+    pub(super) fn passed(&mut self) {
+        if let Follow::Messages(messages) = &mut self.follow {
+            messages.pass();
         }
     }
 
@@ -199,20 +206,30 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Wire<I> {
             return Poll::Ready(Ok(()));
         }
         let before = buf.filled().len();
+        ready!(self.poll_unheard(cx, buf))?;
+        self.heard(buf, before);
+        if self.poll_last_word(cx) {
+            buf.set_filled(before);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// The same over HTTP/1; whoever calls it says what came, by [`Self::heard`] or
+    /// [`Self::passed`].
+    pub(super) fn poll_unheard(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.attend(cx)?;
+        let before = buf.filled().len();
         let result = Pin::new(&mut self.io).poll_read(cx, buf);
         match &result {
             Poll::Pending => self.vitals().read_waits(),
-            Poll::Ready(Ok(())) => {
-                let bytes = buf.filled().len() - before;
-                if bytes > 0 {
-                    self.vitals().read(bytes);
-                }
-                self.heard(buf, before);
-                if self.poll_last_word(cx) {
-                    buf.set_filled(before);
-                }
+            Poll::Ready(Ok(())) if buf.filled().len() > before => {
+                self.vitals().read(buf.filled().len() - before);
             }
-            Poll::Ready(Err(_)) => {}
+            Poll::Ready(_) => {}
         }
         result
     }
