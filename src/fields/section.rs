@@ -13,6 +13,7 @@ pub struct Section(Vec<(HeaderName, HeaderValue)>);
 
 impl Section {
     /// None yet, with room for so many.
+    #[inline]
     pub fn with_capacity(lines: usize) -> Self {
         Self(Vec::with_capacity(lines))
     }

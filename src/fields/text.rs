@@ -25,14 +25,23 @@ impl<const N: usize> Text<N> {
     /// Appends `bytes`; where their number is known to the compiler, in an instruction or two.
     #[inline]
     pub fn push(&mut self, bytes: &[u8]) {
-        let end = self.length + bytes.len();
-        match self.inline.get_mut(self.length..end) {
-            Some(room) if self.spilled.is_none() => {
-                room.copy_from_slice(bytes);
-                self.length = end;
-            }
-            _ => self.spill(bytes),
+        match self.room(bytes.len()) {
+            Some(room) => room.copy_from_slice(bytes),
+            None => self.spill(bytes),
         }
+    }
+
+    /// Appends `bytes` bytes, which are the caller's to write; `None` where they would not fit
+    /// on the stack.
+    #[inline]
+    pub fn room(&mut self, bytes: usize) -> Option<&mut [u8]> {
+        let start = self.length;
+        let room = self.inline.get_mut(start..start + bytes)?;
+        if self.spilled.is_some() {
+            return None;
+        }
+        self.length += bytes;
+        Some(room)
     }
 
     #[cold]
@@ -46,13 +55,15 @@ impl<const N: usize> Text<N> {
     pub fn push_number(&mut self, mut number: u64) {
         let mut digits = [0; 20];
         let mut start = digits.len();
-        loop {
+        while number >= 10 {
+            start -= 2;
+            digits[start..start + 2].copy_from_slice(&PAIRS[(number % 100) as usize]);
+            number /= 100;
+        }
+        // What is left is a digit in front; of an even number of digits, none.
+        if number > 0 || start == digits.len() {
             start -= 1;
-            digits[start] = b'0' + (number % 10) as u8;
-            number /= 10;
-            if number == 0 {
-                break;
-            }
+            digits[start] = b'0' + number as u8;
         }
         self.push(&digits[start..]);
     }
@@ -72,6 +83,17 @@ impl<const N: usize> Text<N> {
         }
     }
 }
+
+/// The numbers below a hundred in two digits.
+const PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[0; 2]; 100];
+    let mut number = 0;
+    while number < pairs.len() {
+        pairs[number] = [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8];
+        number += 1;
+    }
+    pairs
+};
 
 impl<const N: usize> std::fmt::Write for Text<N> {
     #[inline]
@@ -99,7 +121,7 @@ mod tests {
         }
 
         #[test]
-        fn a_number_is_its_digits(number: u64) {
+        fn a_number_is_its_digits(number in prop_oneof![0_u64..1_200, any::<u64>()]) {
             let mut text = Text::<8>::default();
             text.push_number(number);
             let wanted = number.to_string();

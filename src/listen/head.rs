@@ -24,7 +24,7 @@ const FIELDS_MAX: usize = 48;
 /// The head of a GET over HTTP/1.1, for one target of this edge, that keeps its connection and
 /// has no content; `None` if `bytes` are not exactly one such head.
 pub(super) fn plain(bytes: &[u8]) -> Option<PlainHead> {
-    if bytes.len() > HEAD_MAX || has_bare_line_feed(bytes) {
+    if bytes.len() > HEAD_MAX {
         return None;
     }
     // With room to spare it is shared from the start, which is what becomes of it.
@@ -37,6 +37,9 @@ pub(super) fn plain(bytes: &[u8]) -> Option<PlainHead> {
     if length != httparse::Status::Complete(bytes.len())
         || (read.method, read.version) != (Some("GET"), Some(1))
     {
+        return None;
+    }
+    if !ends_as_said(&bytes, &read) && has_bare_line_feed(&bytes) {
         return None;
     }
     let target = read.path.filter(|target| target.starts_with('/'))?;
@@ -62,6 +65,23 @@ pub(super) fn plain(bytes: &[u8]) -> Option<PlainHead> {
     })
 }
 
+/// Whether each line of the head that was `read` ends with its last word and `CRLF`, as most do.
+fn ends_as_said(bytes: &[u8], read: &httparse::Request<'_, '_>) -> bool {
+    let is_followed = |word: &[u8], by: &[u8]| {
+        let start = word.as_ptr().addr().wrapping_sub(bytes.as_ptr().addr());
+        let rest = bytes.get(start.wrapping_add(word.len())..);
+        rest.is_some_and(|rest| rest.starts_with(by))
+    };
+    let target = read.path.unwrap_or_default().as_bytes();
+    bytes.starts_with(b"GET ")
+        && is_followed(target, b" HTTP/1.1\r\n")
+        && read
+            .headers
+            .iter()
+            .all(|field| is_followed(field.value, b"\r\n"))
+        && bytes.ends_with(b"\r\n\r\n")
+}
+
 /// Whether a line feed stands alone, which the parser takes for the end of a line, and others
 /// do not. Looks at many bytes at a time.
 fn has_bare_line_feed(bytes: &[u8]) -> bool {
@@ -85,6 +105,8 @@ fn is_plain(name: &HeaderName, value: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -121,6 +143,9 @@ mod tests {
             "GET /a HTTP/1.1\nhost: a\r\n\r\n".into(),
             "GET /a HTTP/1.1\r\nhost: a\n\r\n".into(),
             "GET /a HTTP/1.1\r\nhost: a\r\n\n".into(),
+            "GET /a HTTP/1.1\r\nhost: a\r\nx-a: \n\r\n".into(),
+            "GET /a HTTP/1.1\r\nhost: a\r\nx-a: 1 \n\r\n".into(),
+            "GET /a HTTP/1.1\r\nx-a:\nhost: a\r\n\r\n".into(),
             "\nGET /a HTTP/1.1\r\nhost: a\r\n\r\n".into(),
             "GET /a HTTP/1.0\r\nhost: a\r\n\r\n".into(),
             "HEAD /a HTTP/1.1\r\nhost: a\r\n\r\n".into(),
@@ -131,5 +156,22 @@ mod tests {
             assert!(plain(text.as_bytes()).is_none(), "{text}");
         }
         assert!(plain(fields("x-a: 1\r\n").as_bytes()).is_some());
+    }
+
+    proptest! {
+        #[test]
+        fn every_line_of_a_plain_head_ends_with_both_its_bytes(
+            lines in proptest::collection::vec(("[a-c]{1,2}:[ \t]{0,2}[x ]{0,3}", 0_u8..8), 0..5),
+            first in 0_u8..8,
+            last in 0_u8..8,
+        ) {
+            let end = |which: u8| if which == 0 { "\n" } else { "\r\n" };
+            let mut text = format!("GET /a HTTP/1.1{}", end(first));
+            for (line, which) in &lines {
+                text = text + line + end(*which);
+            }
+            text += end(last);
+            prop_assert_eq!(plain(text.as_bytes()).is_some(), !text.replace("\r\n", "").contains('\n'));
+        }
     }
 }

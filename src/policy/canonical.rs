@@ -23,14 +23,16 @@ impl Canonical {
     /// Appends a part.
     #[inline]
     pub(super) fn push(&mut self, part: Part, bytes: &[u8]) {
-        match bytes.len() {
-            short @ ..0x80 => self.0.push(&[part as u8, short as u8]),
-            long => {
-                let mut front = [part as u8; 11];
-                let end = 1 + length(long as u64, &mut front[1..]);
-                self.0.push(&front[..end]);
-            }
+        if bytes.len() < 0x80
+            && let Some([kind, length, text @ ..]) = self.0.room(2 + bytes.len())
+        {
+            (*kind, *length) = (part as u8, bytes.len() as u8);
+            text.copy_from_slice(bytes);
+            return;
         }
+        let mut front = [part as u8; 11];
+        let end = 1 + length(bytes.len() as u64, &mut front[1..]);
+        self.0.push(&front[..end]);
         self.0.push(bytes);
     }
 
