@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use http::{HeaderName, HeaderValue};
+use http::HeaderName;
 
 use super::{
     directive::{Argument, Directive},
@@ -84,7 +84,9 @@ impl Directives {
     /// Of a repeated directive the first valid value counts: "either the first
     /// occurrence should be used or the response should be considered stale"
     /// (RFC 9111 §4.2.1). Repeated scopes add up.
-    pub fn parse<'a>(values: impl IntoIterator<Item = &'a HeaderValue>) -> Self {
+    pub fn parse<'a>(
+        values: impl IntoIterator<Item = &'a (impl AsRef<[u8]> + ?Sized + 'a)>,
+    ) -> Self {
         let mut seen = Self::default();
         let mut invalid = Self::default();
         for member in list::members(values) {
@@ -236,6 +238,7 @@ impl fmt::Display for Directives {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
     use proptest::{option, prelude::*};
 
     use super::*;

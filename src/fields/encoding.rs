@@ -3,8 +3,6 @@
 //! Viewers spell the same wishes in hundreds of ways. Only what this page can
 //! say reaches the key and the origin, so that there are eight variants at most.
 
-use http::HeaderValue;
-
 use super::{list, trim};
 
 /// A content coding that the edge knows.
@@ -66,7 +64,9 @@ impl Codings {
     /// such viewers can seldom decode. `*` stands for the codings not named. A
     /// coding named twice has the lower weight, and a member whose weight cannot
     /// be read is ignored.
-    pub fn parse<'a>(values: impl IntoIterator<Item = &'a HeaderValue>) -> Self {
+    pub fn parse<'a>(
+        values: impl IntoIterator<Item = &'a (impl AsRef<[u8]> + ?Sized + 'a)>,
+    ) -> Self {
         let mut named: [Option<u16>; 4] = [None; 4];
         let mut others: Option<u16> = None;
         for member in list::members(values) {
@@ -166,6 +166,7 @@ fn qvalue(text: &[u8]) -> Option<u16> {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
     use proptest::prelude::*;
 
     use super::*;

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use http::HeaderValue;
 use smallvec::SmallVec;
 
 use super::trim;
@@ -69,11 +68,13 @@ impl<'a> Condition<'a> {
     ///
     /// `None` when there is no line. Members that are not entity tags, a `*`
     /// beside others included, are skipped.
-    pub fn parse(values: impl IntoIterator<Item = &'a HeaderValue>) -> Option<Self> {
+    pub fn parse(
+        values: impl IntoIterator<Item = &'a (impl AsRef<[u8]> + ?Sized + 'a)>,
+    ) -> Option<Self> {
         let mut values = values.into_iter();
         let first = values.next()?;
         let mut rest = values.peekable();
-        if rest.peek().is_none() && trim(first.as_bytes()) == b"*" {
+        if rest.peek().is_none() && trim(first.as_ref()) == b"*" {
             return Some(Self::Any);
         }
         Some(Self::Tags(
@@ -111,11 +112,11 @@ impl<'a> Condition<'a> {
 /// A comma between quotes is part of its tag. Unlike in other lists a backslash
 /// is too, so `"a\", "b"` are two tags.
 pub fn tags<'a>(
-    values: impl IntoIterator<Item = &'a HeaderValue>,
+    values: impl IntoIterator<Item = &'a (impl AsRef<[u8]> + ?Sized + 'a)>,
 ) -> impl Iterator<Item = EntityTag<'a>> {
     values
         .into_iter()
-        .flat_map(|value| line_tags(value.as_bytes()))
+        .flat_map(|value| line_tags(value.as_ref()))
 }
 
 fn line_tags(line: &[u8]) -> impl Iterator<Item = EntityTag<'_>> {
@@ -129,6 +130,7 @@ fn line_tags(line: &[u8]) -> impl Iterator<Item = EntityTag<'_>> {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
     use proptest::prelude::*;
 
     use super::*;

@@ -18,7 +18,10 @@ pub const PSEUDONYM: &str = "warmfront";
 /// absent; what came is neither checked nor trusted, so only the last address is
 /// ours. An IPv4 address that a dual-stack socket reports as `::ffff:a.b.c.d` is
 /// written as IPv4.
-pub fn append_for<'a>(existing: impl IntoIterator<Item = &'a HeaderValue>, addr: IpAddr) -> Line {
+pub fn append_for<'a>(
+    existing: impl IntoIterator<Item = &'a (impl AsRef<[u8]> + ?Sized + 'a)>,
+    addr: IpAddr,
+) -> Line {
     let mut line = list(existing);
     match addr.to_canonical() {
         IpAddr::V4(addr) => push_v4(&mut line, addr),
@@ -54,7 +57,7 @@ fn push_v4(line: &mut Line, addr: Ipv4Addr) {
 /// directions. "For brevity, the protocol-name is omitted when the received
 /// protocol is HTTP."
 pub fn via<'a>(
-    existing: impl IntoIterator<Item = &'a HeaderValue>,
+    existing: impl IntoIterator<Item = &'a (impl AsRef<[u8]> + ?Sized + 'a)>,
     version: Version,
 ) -> HeaderValue {
     // Constants: what is made of a text is looked at byte by byte.
@@ -81,11 +84,12 @@ pub fn via<'a>(
 pub type Line = Text<128>;
 
 /// One line that lists the values, and awaits another; empty ones are left out.
-fn list<'a>(values: impl IntoIterator<Item = &'a HeaderValue>) -> Line {
+fn list<'a>(values: impl IntoIterator<Item = &'a (impl AsRef<[u8]> + ?Sized + 'a)>) -> Line {
     let mut line = Line::default();
     for value in values {
+        let value = value.as_ref();
         if !value.is_empty() {
-            line.push(value.as_bytes());
+            line.push(value);
             line.push(b", ");
         }
     }
@@ -136,7 +140,8 @@ mod tests {
         check(&[], Version::HTTP_10, "1.0 warmfront");
         check(&[], Version::HTTP_3, "3.0 warmfront");
         check(&[""], Version::HTTP_09, "0.9 warmfront");
-        assert_eq!(via([], Version::HTTP_11), format!("1.1 {PSEUDONYM}"));
+        let nothing: [&[u8]; 0] = [];
+        assert_eq!(via(nothing, Version::HTTP_11), format!("1.1 {PSEUDONYM}"));
     }
 
     proptest! {

@@ -1,7 +1,5 @@
 //! Cache groups: names that responses share (RFC 9875 §2).
 
-use http::HeaderValue;
-
 use super::structured::{self, Item};
 
 /// The most groups of one field; more void it, as if it were absent. The RFC asks for at
@@ -15,7 +13,9 @@ pub const GROUP_BYTES_MAX: usize = 1_024;
 ///
 /// Empty when there are none, and when the field is in error: "implementations MUST ignore
 /// the field" then. Groups are compared byte by byte.
-pub fn groups<'a>(values: impl IntoIterator<Item = &'a HeaderValue>) -> Vec<Vec<u8>> {
+pub fn groups<'a>(
+    values: impl IntoIterator<Item = &'a (impl AsRef<[u8]> + ?Sized + 'a)>,
+) -> Vec<Vec<u8>> {
     let members = structured::list(values).unwrap_or_default();
     if members.len() > GROUPS_MAX {
         return Vec::new();
@@ -34,6 +34,7 @@ pub fn groups<'a>(values: impl IntoIterator<Item = &'a HeaderValue>) -> Vec<Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::HeaderValue;
 
     #[track_caller]
     fn check(lines: &[&str], expected: &[&str]) {

@@ -1,7 +1,5 @@
 //! Accept-Language: the one language a viewer wants most (RFC 9110 §12.5.4).
 
-use http::HeaderValue;
-
 use super::{list::members, trim};
 
 /// The range with the highest quality, when there is exactly one such and it is no
@@ -10,7 +8,9 @@ use super::{list::members, trim};
 /// Ranges of equal quality are no order of preference ("some recipients treat the order ...
 /// as an indication of descending priority ... However, this behavior cannot be relied
 /// upon"), so that nothing is told from them.
-pub fn most_wanted<'a>(values: impl IntoIterator<Item = &'a HeaderValue>) -> Option<&'a [u8]> {
+pub fn most_wanted<'a>(
+    values: impl IntoIterator<Item = &'a (impl AsRef<[u8]> + ?Sized + 'a)>,
+) -> Option<&'a [u8]> {
     let mut best: Option<(&[u8], u16)> = None;
     let mut alone = false;
     for member in members(values) {
@@ -51,6 +51,7 @@ fn quality(part: &[u8]) -> Option<u16> {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
     use proptest::prelude::*;
 
     use super::*;

@@ -3,88 +3,109 @@
 //! A request has a dozen fields and is asked for as many, most of which it has not: a look
 //! through their names takes less than a map of them takes to build.
 
-use std::borrow::Borrow;
+use std::{borrow::Borrow, ops::Range};
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName};
 
 /// A request's fields, in the order in which they came.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Section(Vec<(HeaderName, HeaderValue)>);
+///
+/// Their values lie in one text: to share it among values of their own would take more than
+/// most are ever asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Section {
+    text: Vec<u8>,
+    lines: Vec<(HeaderName, Range<u32>)>,
+}
 
 impl Section {
-    /// None yet, with room for so many.
+    /// None yet, with room for so many; [`Self::line`] says where in `text` they are.
     #[inline]
-    pub fn with_capacity(lines: usize) -> Self {
-        Self(Vec::with_capacity(lines))
+    pub fn within(text: Vec<u8>, lines: usize) -> Self {
+        Self {
+            text,
+            lines: Vec::with_capacity(lines),
+        }
+    }
+
+    /// Adds a line behind the others whose value lies there in the text; an empty one where
+    /// that has no such part.
+    pub fn line(&mut self, name: HeaderName, value: Range<usize>) {
+        let at = |end| u32::try_from(end).unwrap_or(u32::MAX);
+        self.lines.push((name, at(value.start)..at(value.end)));
+    }
+
+    /// Adds a line behind the others.
+    pub fn append(&mut self, name: HeaderName, value: impl AsRef<[u8]>) {
+        let start = self.text.len();
+        self.text.extend_from_slice(value.as_ref());
+        self.line(name, start..self.text.len());
+    }
+
+    /// Adds a line in the place of every other of this name.
+    pub fn insert(&mut self, name: HeaderName, value: impl AsRef<[u8]>) {
+        self.lines.retain(|(one, _)| *one != name);
+        self.append(name, value);
     }
 
     /// Whether there is a field `name`.
     pub fn has(&self, name: impl Borrow<HeaderName>) -> bool {
-        self.0.iter().any(|(one, _)| one == name.borrow())
+        self.lines.iter().any(|(one, _)| one == name.borrow())
     }
 
     /// The first value of `name`.
-    pub fn get(&self, name: impl Borrow<HeaderName>) -> Option<&HeaderValue> {
+    pub fn get(&self, name: impl Borrow<HeaderName>) -> Option<&[u8]> {
         self.get_all(name).next()
     }
 
     /// The value of `name` where there is one line of it.
-    pub fn sole(&self, name: impl Borrow<HeaderName>) -> Option<&HeaderValue> {
+    pub fn sole(&self, name: impl Borrow<HeaderName>) -> Option<&[u8]> {
         let mut values = self.get_all(name);
         values.next().filter(|_| values.next().is_none())
     }
 
     /// Every value of `name`, in order.
-    pub fn get_all<N: Borrow<HeaderName>>(&self, name: N) -> impl Iterator<Item = &HeaderValue> {
-        let named = self.0.iter().filter(move |(one, _)| one == name.borrow());
-        named.map(|(_, value)| value)
+    pub fn get_all<N: Borrow<HeaderName>>(&self, name: N) -> impl Iterator<Item = &[u8]> {
+        let lines = self.lines.iter();
+        let named = lines.filter(move |(one, _)| one == name.borrow());
+        named.map(|(_, value)| self.value(value))
     }
 
     /// Every line.
-    pub fn iter(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
-        self.0.iter().map(|(name, value)| (name, value))
+    pub fn iter(&self) -> impl Iterator<Item = (&HeaderName, &[u8])> {
+        let lines = self.lines.iter();
+        lines.map(|(name, value)| (name, self.value(value)))
     }
 
     /// How many lines there are.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.lines.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.lines.is_empty()
     }
 
-    /// Adds a line behind the others.
-    pub fn append(&mut self, name: HeaderName, value: HeaderValue) {
-        self.0.push((name, value));
-    }
-
-    /// Adds a line in the place of every other of this name.
-    pub fn insert(&mut self, name: HeaderName, value: HeaderValue) {
-        self.remove(&name);
-        self.append(name, value);
-    }
-
-    /// Takes every line of this name away.
-    pub fn remove(&mut self, name: impl Borrow<HeaderName>) {
-        self.0.retain(|(one, _)| one != name.borrow());
+    fn value(&self, at: &Range<u32>) -> &[u8] {
+        let part = at.start as usize..at.end as usize;
+        self.text.get(part).unwrap_or_default()
     }
 }
 
 impl From<HeaderMap> for Section {
     fn from(map: HeaderMap) -> Self {
-        let mut section = Self::with_capacity(map.len());
+        let bytes = map.values().map(|value| value.len()).sum();
+        let mut section = Self::within(Vec::with_capacity(bytes), map.len());
         section.extend(map);
         section
     }
 }
 
 /// As maps give their lines: a further one of the same name has none.
-impl Extend<(Option<HeaderName>, HeaderValue)> for Section {
-    fn extend<L: IntoIterator<Item = (Option<HeaderName>, HeaderValue)>>(&mut self, lines: L) {
+impl<V: AsRef<[u8]>> Extend<(Option<HeaderName>, V)> for Section {
+    fn extend<L: IntoIterator<Item = (Option<HeaderName>, V)>>(&mut self, lines: L) {
         for (name, value) in lines {
-            let before = || self.0.last().map(|(name, _)| name.clone());
+            let before = || self.lines.last().map(|(name, _)| name.clone());
             if let Some(name) = name.or_else(before) {
                 self.append(name, value);
             }
@@ -95,35 +116,37 @@ impl Extend<(Option<HeaderName>, HeaderValue)> for Section {
 /// The fields of a message, whoever read them.
 pub trait Fields {
     /// The first value of `name`.
-    fn first(&self, name: &HeaderName) -> Option<&HeaderValue>;
+    fn first(&self, name: &HeaderName) -> Option<&[u8]>;
 
     /// Every value of `name`, in order.
-    fn all(&self, name: &HeaderName) -> impl Iterator<Item = &HeaderValue>;
+    fn all(&self, name: &HeaderName) -> impl Iterator<Item = &[u8]>;
 }
 
 impl Fields for Section {
-    fn first(&self, name: &HeaderName) -> Option<&HeaderValue> {
+    fn first(&self, name: &HeaderName) -> Option<&[u8]> {
         self.get(name)
     }
 
-    fn all(&self, name: &HeaderName) -> impl Iterator<Item = &HeaderValue> {
+    fn all(&self, name: &HeaderName) -> impl Iterator<Item = &[u8]> {
         self.get_all(name.clone())
     }
 }
 
 impl Fields for HeaderMap {
-    fn first(&self, name: &HeaderName) -> Option<&HeaderValue> {
+    fn first(&self, name: &HeaderName) -> Option<&[u8]> {
         // Most have it not, and looking through few takes less than a search.
-        super::has(self, name).then(|| self.get(name)).flatten()
+        let value = super::has(self, name).then(|| self.get(name)).flatten();
+        value.map(|value| value.as_bytes())
     }
 
-    fn all(&self, name: &HeaderName) -> impl Iterator<Item = &HeaderValue> {
-        self.get_all(name).iter()
+    fn all(&self, name: &HeaderName) -> impl Iterator<Item = &[u8]> {
+        self.get_all(name).iter().map(|value| value.as_bytes())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
     use proptest::prelude::*;
 
     use super::*;

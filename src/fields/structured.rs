@@ -3,8 +3,6 @@
 //! Values are kept as far as the fields that use them care: integers, booleans, strings
 //! and lists of those. One mistake voids the whole field.
 
-use http::HeaderValue;
-
 use super::is_tchar;
 
 /// The most members of a field that is read; more void it. It keeps the search for
@@ -29,7 +27,7 @@ pub enum Item {
 /// Reads all lines as one dictionary, in the order of first appearance; of duplicate keys
 /// "all but the last instance are ignored". `None` when it is empty or in error.
 pub fn dictionary<'a>(
-    values: impl IntoIterator<Item = &'a HeaderValue>,
+    values: impl IntoIterator<Item = &'a (impl AsRef<[u8]> + ?Sized + 'a)>,
 ) -> Option<Vec<(Vec<u8>, Item)>> {
     let mut members: Vec<(Vec<u8>, Item)> = Vec::new();
     read(values, |text| {
@@ -47,7 +45,9 @@ pub fn dictionary<'a>(
 }
 
 /// Reads all lines as one list. `None` when it is empty or in error.
-pub fn list<'a>(values: impl IntoIterator<Item = &'a HeaderValue>) -> Option<Vec<Item>> {
+pub fn list<'a>(
+    values: impl IntoIterator<Item = &'a (impl AsRef<[u8]> + ?Sized + 'a)>,
+) -> Option<Vec<Item>> {
     let mut members = Vec::new();
     read(values, |text| {
         members.push(text.item_or_list()?);
@@ -58,12 +58,12 @@ pub fn list<'a>(values: impl IntoIterator<Item = &'a HeaderValue>) -> Option<Vec
 
 /// Reads members with `member`, separated by commas; parameters are skipped.
 fn read<'a>(
-    values: impl IntoIterator<Item = &'a HeaderValue>,
+    values: impl IntoIterator<Item = &'a (impl AsRef<[u8]> + ?Sized + 'a)>,
     mut member: impl FnMut(&mut Text<'_>) -> Option<()>,
 ) -> Option<()> {
     let lines = values
         .into_iter()
-        .map(HeaderValue::as_bytes)
+        .map(AsRef::as_ref)
         .filter(|line| !line.is_empty());
     let combined = lines.collect::<Vec<_>>().join(&b", "[..]);
     let mut text = Text(combined.trim_ascii_start());
@@ -213,6 +213,7 @@ impl<'a> Text<'a> {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
     use proptest::prelude::*;
 
     use super::*;

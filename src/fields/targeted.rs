@@ -4,8 +4,6 @@
 //! Cache-Control, in a strict grammar (RFC 8941) instead of a tolerant one. One
 //! mistake voids the whole field, and then Cache-Control counts again.
 
-use http::HeaderValue;
-
 use super::{
     DELTA_SECONDS_MAX,
     cache_control::{Directives, Scope},
@@ -20,7 +18,9 @@ use super::{
 /// too, but what forbids something does so with any value but false; a negative
 /// lifetime is zero. Unknown directives and all parameters are ignored. So is a
 /// field of more than 1,024 members.
-pub fn parse<'a>(values: impl IntoIterator<Item = &'a HeaderValue>) -> Option<Directives> {
+pub fn parse<'a>(
+    values: impl IntoIterator<Item = &'a (impl AsRef<[u8]> + ?Sized + 'a)>,
+) -> Option<Directives> {
     let members = structured::dictionary(values)?;
     let mut seen = Directives::default();
     for (key, item) in &members {
@@ -53,6 +53,7 @@ fn take(seen: &mut Directives, key: &[u8], item: &Item) -> Option<()> {
 #[cfg(test)]
 mod tests {
     use http::HeaderName;
+    use http::HeaderValue;
     use proptest::prelude::*;
 
     use super::*;

@@ -3,11 +3,11 @@
 //! It is read by the parser that hyper uses, into the types that hyper makes of it. Whatever
 //! says something of the connection, of a body or of a protocol is left to hyper.
 
-use std::mem::MaybeUninit;
+use std::{mem::MaybeUninit, ops::Range};
 
 use bytes::Bytes;
 use http::{
-    HeaderName, HeaderValue,
+    HeaderName,
     header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRANSFER_ENCODING, UPGRADE},
     uri::PathAndQuery,
 };
@@ -27,24 +27,21 @@ pub(super) fn plain(bytes: &[u8]) -> Option<PlainHead> {
     if bytes.len() > HEAD_MAX {
         return None;
     }
-    // With room to spare it is shared from the start, which is what becomes of it.
-    let mut copy = Vec::with_capacity(bytes.len() + 1);
-    copy.extend_from_slice(bytes);
-    let bytes = Bytes::from(copy);
     let mut fields = [const { MaybeUninit::uninit() }; FIELDS_MAX];
     let mut read = httparse::Request::new(&mut []);
-    let length = read.parse_with_uninit_headers(&bytes, &mut fields).ok()?;
+    let length = read.parse_with_uninit_headers(bytes, &mut fields).ok()?;
     if length != httparse::Status::Complete(bytes.len())
         || (read.method, read.version) != (Some("GET"), Some(1))
     {
         return None;
     }
-    if !ends_as_said(&bytes, &read) && has_bare_line_feed(&bytes) {
+    if !ends_as_said(bytes, &read) && has_bare_line_feed(bytes) {
         return None;
     }
     let target = read.path.filter(|target| target.starts_with('/'))?;
-    let target = PathAndQuery::from_maybe_shared(bytes.slice_ref(target.as_bytes())).ok()?;
-    let mut headers = Section::with_capacity(read.headers.len());
+    let target = Bytes::copy_from_slice(target.as_bytes());
+    let target = PathAndQuery::from_maybe_shared(target).ok()?;
+    let mut headers = Section::within(bytes.to_vec(), read.headers.len());
     let (mut hosts, mut host) = (0, None);
     for field in read.headers.iter() {
         let name = HeaderName::from_bytes(field.name.as_bytes()).ok()?;
@@ -55,8 +52,7 @@ pub(super) fn plain(bytes: &[u8]) -> Option<PlainHead> {
             hosts += 1;
             host = Host::parse_authority(field.value).ok();
         }
-        let value = HeaderValue::from_maybe_shared(bytes.slice_ref(field.value)).ok()?;
-        headers.append(name, value);
+        headers.line(name, place(bytes, field.value));
     }
     Some(PlainHead {
         target,
@@ -65,11 +61,16 @@ pub(super) fn plain(bytes: &[u8]) -> Option<PlainHead> {
     })
 }
 
+/// Where `part` lies in `bytes`, which it was cut from; an empty one may lie nowhere.
+fn place(bytes: &[u8], part: &[u8]) -> Range<usize> {
+    let start = part.as_ptr().addr().wrapping_sub(bytes.as_ptr().addr());
+    start..start.wrapping_add(part.len())
+}
+
 /// Whether each line of the head that was `read` ends with its last word and `CRLF`, as most do.
 fn ends_as_said(bytes: &[u8], read: &httparse::Request<'_, '_>) -> bool {
     let is_followed = |word: &[u8], by: &[u8]| {
-        let start = word.as_ptr().addr().wrapping_sub(bytes.as_ptr().addr());
-        let rest = bytes.get(start.wrapping_add(word.len())..);
+        let rest = bytes.get(place(bytes, word).end..);
         rest.is_some_and(|rest| rest.starts_with(by))
     };
     let target = read.path.unwrap_or_default().as_bytes();
@@ -120,7 +121,7 @@ mod tests {
             .headers
             .get_all(HeaderName::from_static("x-a"))
             .collect();
-        assert_eq!(values, ["1", ""]);
+        assert_eq!(values, [&b"1"[..], b""]);
     }
 
     #[test]
@@ -136,6 +137,10 @@ mod tests {
             fields("te: trailers\r\n"),
             fields("transfer-encoding: chunked\r\n"),
             fields("x y: 1\r\n"),
+            fields("x-a: \u{1}\r\n"),
+            fields("x-a: \u{7f}\r\n"),
+            fields("x-a: 1\r2\r\n"),
+            fields("x-a: 1\r\n 2\r\n"),
             fields(&many),
             fields(&format!("x-a: {}\r\n", "x".repeat(HEAD_MAX))),
             fields("") + "GET /b HTTP/1.1\r\n",

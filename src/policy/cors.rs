@@ -139,9 +139,10 @@ pub fn is_preflight(ask: &Ask) -> bool {
 }
 
 /// The origin of the page that asks, where it names one.
-pub fn origin(headers: &Section) -> Option<&HeaderValue> {
+pub fn origin(headers: &Section) -> Option<HeaderValue> {
     let origin = headers.sole(header::ORIGIN)?;
-    (origin.len() <= ORIGIN_BYTES_MAX).then_some(origin)
+    let short = origin.len() <= ORIGIN_BYTES_MAX;
+    short.then(|| HeaderValue::from_bytes(origin).ok())?
 }
 
 impl Cors {

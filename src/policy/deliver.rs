@@ -374,11 +374,10 @@ pub fn in_not_modified(name: &HeaderName) -> bool {
 const REQUEST_ID_BYTES_MAX: usize = 128;
 
 /// The viewer's own request id, where it is one that logs can hold.
-pub fn request_id(headers: &Section) -> Option<&HeaderValue> {
+pub fn request_id(headers: &Section) -> Option<&[u8]> {
     let id = headers.get(X_REQUEST_ID)?;
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:/+=@".contains(byte);
-    let bytes = id.as_bytes();
-    let sound = !bytes.is_empty() && bytes.len() <= REQUEST_ID_BYTES_MAX && bytes.iter().all(plain);
+    let sound = !id.is_empty() && id.len() <= REQUEST_ID_BYTES_MAX && id.iter().all(plain);
     sound.then_some(id)
 }
 

@@ -22,7 +22,7 @@ impl To {
     pub fn of(ask: &Ask, rules: &ViewerRules) -> Self {
         Self {
             scheme: ask.scheme,
-            origin: cors::origin(&ask.headers).cloned(),
+            origin: cors::origin(&ask.headers),
             preflight: rules.cors.is_some() && cors::is_preflight(ask),
         }
     }

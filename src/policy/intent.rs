@@ -101,7 +101,7 @@ pub fn asks_for_websocket(method: &Method, headers: &impl Fields) -> bool {
     // "The method of the request MUST be GET" (RFC 6455 §4.1).
     *method == Method::GET
         && hop::wants_upgrade(headers)
-            .is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"))
+            .is_some_and(|protocol| protocol.eq_ignore_ascii_case(b"websocket"))
 }
 
 /// Decides what becomes of `ask`.

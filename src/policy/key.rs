@@ -199,7 +199,7 @@ impl KeySpec {
             // The name is there even without a value: absent and empty differ.
             each(Part::Header, name.as_str().as_bytes());
             for value in ask.headers.get_all(name) {
-                each(Part::HeaderValue, value.as_bytes());
+                each(Part::HeaderValue, value);
             }
         }
         for name in &self.cookies {

@@ -48,7 +48,7 @@ pub fn verdict(ask: &Ask, status: StatusCode, stored: Validators<'_>, now: Times
         !none_match(ask, stored)
     } else if let Some(since) = ask.headers.sole(header::IF_MODIFIED_SINCE) {
         // Several are no date.
-        modified_since(since.as_bytes(), stored, now)
+        modified_since(since, stored, now)
     } else {
         true
     };

@@ -46,14 +46,14 @@ pub enum Subject<'a> {
     /// has (RFC 6177 §2).
     Network(IpAddr),
     /// Everything a field says.
-    Values(Vec<&'a HeaderValue>),
+    Values(Vec<&'a [u8]>),
 }
 
 impl RateLimit {
     /// Whose request `ask` is.
     pub fn subject<'a>(&self, ask: &'a Ask) -> Subject<'a> {
         if let By::Header(name) = &self.by {
-            let values: Vec<&HeaderValue> = ask.headers.get_all(name).collect();
+            let values: Vec<&[u8]> = ask.headers.get_all(name).collect();
             if !values.is_empty() {
                 return Subject::Values(values);
             }

@@ -145,7 +145,7 @@ mod tests {
         check(Coding::Gzip, true, None, Decoded);
         check(Coding::Gzip, false, None, Own);
         check(Coding::Gzip, true, Some("br, identity;q=0"), Own);
-        let best = Wanted::Best(Codings::parse(&["br;q=0.5, gzip".parse().unwrap()]));
+        let best = Wanted::Best(Codings::parse(["br;q=0.5, gzip"]));
         check(Coding::Identity, false, Some("br;q=0.5, gzip"), best);
     }
 

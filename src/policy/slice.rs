@@ -46,7 +46,7 @@ pub fn slice(
     if ask.method != Method::GET || status != StatusCode::OK || !unchanged(ask, stored, now) {
         return Slice::Whole;
     }
-    let Some(ranges) = range::parse(line.as_bytes()) else {
+    let Some(ranges) = range::parse(line) else {
         return Slice::Whole;
     };
     match ranges.resolve(length) {
@@ -68,7 +68,6 @@ fn unchanged(ask: &Ask, stored: Validators<'_>, now: Timestamp) -> bool {
     let Some(condition) = ask.headers.sole(header::IF_RANGE) else {
         return false;
     };
-    let condition = condition.as_bytes();
     if let Some(tag) = EntityTag::parse(condition) {
         let own = stored.tag.and_then(EntityTag::parse);
         return own.is_some_and(|own| own.strong_eq(&tag));

@@ -180,10 +180,7 @@ fn host(
     }
     match (authority, line) {
         (Some(authority), Some(line)) if version >= Version::HTTP_2 => {
-            let (named, repeated) = (
-                parse(authority.as_str().as_bytes())?,
-                parse(line.as_bytes())?,
-            );
+            let (named, repeated) = (parse(authority.as_str().as_bytes())?, parse(line)?);
             // "An intermediary ... MUST NOT ... if it differs" (RFC 9113 §8.3.1).
             if named == repeated {
                 Ok(named.0)
@@ -194,7 +191,7 @@ fn host(
         // "the origin server MUST ignore the received Host header field (if any) and instead
         // use the host information of the request-target" (RFC 9112 §3.2.2).
         (Some(authority), _) => Ok(parse(authority.as_str().as_bytes())?.0),
-        (None, Some(line)) => Ok(parse(line.as_bytes())?.0),
+        (None, Some(line)) => Ok(parse(line)?.0),
         (None, None) => Err(NO_HOST),
     }
 }

@@ -121,7 +121,7 @@ fn written(
         return None;
     }
     let made = edge.ids.text();
-    let request_id = deliver::request_id(&ask.headers).map_or(&made[..], |id| id.as_bytes());
+    let request_id = deliver::request_id(&ask.headers).unwrap_or(&made);
     let meters = site.meters.behaviour(behaviour.index);
     let (status, body) = (chosen.head.status(), chosen.body);
     let unmodified = precondition::conditional(&ask.headers)

@@ -19,6 +19,7 @@ use recode::Missing;
 use way::Way;
 
 use crate::{
+    fields::section::Section,
     flight::Flights,
     ledger::Ledger,
     observe::{Events, Meters},
@@ -141,6 +142,13 @@ impl Edge {
         object.judge(head, |marks, since| self.ledger.covers(marks, since))
     }
 
+    /// What a request with `headers` is called: what it calls itself, or a new id.
+    fn request_id(&self, headers: &Section) -> HeaderValue {
+        let own = deliver::request_id(headers);
+        let own = own.and_then(|id| HeaderValue::from_bytes(id).ok());
+        own.unwrap_or_else(|| self.ids.make())
+    }
+
     /// Whether a stored answer was invalidated since it was asked for, in whatever way.
     fn ended(&self, object: &Object) -> bool {
         self.judged(object, self.ledger.head()).is_some()
@@ -208,8 +216,7 @@ fn routed(
     viewer: Viewer,
 ) -> Responding {
     let (interims, covered) = (viewer.interims, viewer.covered);
-    let request_id = deliver::request_id(&ask.headers).cloned();
-    let request_id = request_id.unwrap_or_else(|| edge.ids.make());
+    let request_id = edge.request_id(&ask.headers);
     if covered.is_some_and(|names| !names.cover(&ask.host)) {
         return synth::misdirected(&site, &ask, request_id).into();
     }

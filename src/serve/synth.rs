@@ -10,7 +10,7 @@ use crate::{
     observe::CacheResult,
     policy::{
         Ask, Failure, answer,
-        deliver::{self, CacheStatus, Outcome, Report, Timing},
+        deliver::{CacheStatus, Outcome, Report, Timing},
         intent::Refusal,
         protocol, rate,
     },
@@ -39,9 +39,7 @@ pub(super) fn malformed(
     headers: &Section,
 ) -> Response<ReplyBody> {
     site.meters.unrouted().one();
-    let request_id = deliver::request_id(headers)
-        .cloned()
-        .unwrap_or_else(|| edge.ids.make());
+    let request_id = edge.request_id(headers);
     let told = Told {
         status: why.status,
         error: why.error,

@@ -22,7 +22,7 @@ impl DebugSecret {
     /// Whether a request with `headers` carries it, once.
     pub fn opens(&self, headers: &Section) -> bool {
         let line = headers.sole(FIELD);
-        line.is_some_and(|line| self.0.is(line.as_bytes()))
+        line.is_some_and(|line| self.0.is(line))
     }
 }
 

@@ -216,9 +216,10 @@ impl Respond for Clinic {
         if !path.starts_with("/at-hand") {
             let mut asked = Request::new(());
             *asked.uri_mut() = head.target.into();
-            let fields = head.headers.iter();
-            let fields = fields.map(|(name, value)| (name.clone(), value.clone()));
-            asked.headers_mut().extend(fields);
+            for (name, value) in head.headers.iter() {
+                let value = http::HeaderValue::from_bytes(value).unwrap();
+                asked.headers_mut().append(name, value);
+            }
             return Some(Plain::Asked(asked));
         }
         let body = at_hand(path);

@@ -67,7 +67,7 @@ mod tests {
             for (name, value) in &self.2 {
                 take(
                     &HeaderName::from_static(name),
-                    Value::Made(value.as_bytes()),
+                    Value::Bytes(value.as_bytes()),
                 );
             }
         }
