@@ -31,6 +31,7 @@ pub mod search;
 pub mod section;
 pub mod structured;
 pub mod tags;
+pub mod target;
 pub mod targeted;
 pub mod text;
 

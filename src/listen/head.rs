@@ -5,16 +5,14 @@
 
 use std::{mem::MaybeUninit, ops::Range};
 
-use bytes::Bytes;
 use http::{
     HeaderName,
     header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRANSFER_ENCODING, UPGRADE},
-    uri::PathAndQuery,
 };
 
 use super::protocol::HEAD_MAX;
 use crate::{
-    fields::{host::Host, section::Section},
+    fields::{host::Host, section::Section, target::Target},
     serve::PlainHead,
 };
 
@@ -39,8 +37,7 @@ pub(super) fn plain(bytes: &[u8]) -> Option<PlainHead> {
         return None;
     }
     let target = read.path.filter(|target| target.starts_with('/'))?;
-    let target = Bytes::copy_from_slice(target.as_bytes());
-    let target = PathAndQuery::from_maybe_shared(target).ok()?;
+    let target = Target::parse(target)?;
     let mut headers = Section::within(bytes.to_vec(), read.headers.len());
     let (mut hosts, mut host) = (0, None);
     for field in read.headers.iter() {
@@ -115,7 +112,7 @@ mod tests {
         let text = "GET /a?b=%20c HTTP/1.1\r\nHost: example.test\r\nX-A:  1 \r\nx-a:\r\n\
                     Connection: Keep-Alive\r\n\r\n";
         let head = plain(text.as_bytes()).unwrap();
-        assert_eq!(head.target, "/a?b=%20c");
+        assert_eq!(head.target.as_str(), "/a?b=%20c");
         assert_eq!(head.host.unwrap().as_str(), "example.test");
         let values: Vec<_> = head
             .headers

@@ -44,10 +44,10 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderName, HeaderValue, Method, Version, uri::PathAndQuery};
+use http::{HeaderName, HeaderValue, Method, Version};
 
 use crate::{
-    fields::{host::Host, section::Section},
+    fields::{host::Host, section::Section, target},
     time::Timestamp,
 };
 
@@ -127,7 +127,7 @@ pub struct Ask {
     /// The host it asked for, canonical.
     pub host: Host,
     /// The target as sent; [`Ask::path`] and [`Ask::query`] are what counts.
-    pub target: PathAndQuery,
+    pub target: target::Target,
     /// The canonical path where it differs from the one sent.
     pub rewritten: Option<Box<str>>,
     /// The viewer's fields.
@@ -370,7 +370,7 @@ pub struct Target {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use http::{HeaderMap, Uri};
+    use http::HeaderMap;
 
     use super::*;
     use crate::policy::key::Scope;
@@ -380,12 +380,11 @@ pub(crate) mod tests {
 
     /// A GET of `target` on `example.test`, its path taken as canonical.
     pub(crate) fn ask(target: &str) -> Ask {
-        let target: Uri = target.parse().unwrap();
         Ask {
             method: Method::GET,
             scheme: Scheme::Http,
             host: Host::parse_authority(b"example.test").unwrap().0,
-            target: target.path_and_query().unwrap().clone(),
+            target: target::Target::parse(target).unwrap(),
             rewritten: None,
             headers: Section::default(),
             has_body: false,

@@ -255,7 +255,7 @@ fn path_and_query(ask: &Ask, rules: &Rules, prefix: &str) -> Result<PathAndQuery
         (ForwardQuery::KeyAnd(names), Some(query)) => chosen(query, rules, names).map(Cow::Owned),
     };
     if prefix.is_empty() && ask.rewritten.is_none() && query.as_deref() == ask.target.query() {
-        return Ok(ask.target.clone());
+        return PathAndQuery::try_from(ask.target.as_str());
     }
     let path = ask.path();
     let whole = match query {

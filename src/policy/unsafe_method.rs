@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header, uri::PathAndQuery};
+use http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header};
 
 use super::{Ask, Target};
-use crate::fields::{host::Host, path};
+use crate::fields::{host::Host, path, target};
 
 /// The longest reference that is followed, in bytes: no target of ours is longer.
 const REFERENCE_BYTES_MAX: usize = 8_192;
@@ -66,7 +66,7 @@ fn located(
     ask: &Ask,
     origin: &Target,
     headers: &HeaderMap,
-) -> Option<(PathAndQuery, Option<Box<str>>)> {
+) -> Option<(target::Target, Option<Box<str>>)> {
     let reference = headers.get(name)?.to_str().ok()?;
     if reference.len() > REFERENCE_BYTES_MAX {
         return None;
@@ -108,7 +108,7 @@ fn located(
         let (folder, _) = ask.path().rsplit_once('/')?;
         format!("{folder}/{local}")
     };
-    let target: PathAndQuery = rooted.parse().ok()?;
+    let target = target::Target::parse(&rooted)?;
     let rewritten = match path::canonical(target.path()).ok()? {
         Cow::Borrowed(_) => None,
         Cow::Owned(path) => Some(path.into()),
@@ -148,7 +148,7 @@ mod tests {
         posted.method = Method::POST;
         let targets = targets(&posted, &origin, &fields(&[(field, value)]));
         assert!(targets.iter().all(|target| target.method == Method::GET));
-        assert_eq!(targets[0].target, "/a/b?x=1");
+        assert_eq!(targets[0].target.as_str(), "/a/b?x=1");
         let whole = |ask: &Ask| match ask.query() {
             Some(query) => format!("{}?{query}", ask.path()),
             None => ask.path().to_owned(),

@@ -15,6 +15,7 @@ use crate::{
         host::{BadHost, Host},
         list, path,
         section::Section,
+        target::Target,
     },
     policy::{Ask, intent},
     time::Timestamp,
@@ -197,25 +198,29 @@ fn host(
 }
 
 /// The target as sent, and its canonical path where that differs.
-fn target(method: &Method, uri: &Uri) -> Result<(PathAndQuery, Option<Box<str>>), Malformed> {
-    let root = || PathAndQuery::from_static("/");
+fn target(method: &Method, uri: &Uri) -> Result<(Target, Option<Box<str>>), Malformed> {
+    let root = PathAndQuery::from_static("/");
+    // An absolute form may leave the path out (RFC 9112 §3.2.2).
+    let target = uri.path_and_query().unwrap_or(&root);
     if *method == Method::CONNECT {
         // It has no path; it is refused further on, by its method.
-        return Ok((root(), None));
+        return Ok(((&root).into(), None));
     }
-    // An absolute form may leave the path out (RFC 9112 §3.2.2).
-    let target = uri.path_and_query().cloned().unwrap_or_else(root);
+    let target = Target::from(target);
     let rewritten = rewritten(&target)?;
     Ok((target, rewritten))
 }
 
 /// The canonical path of `target`, where that differs.
-fn rewritten(target: &PathAndQuery) -> Result<Option<Box<str>>, Malformed> {
+fn rewritten(target: &Target) -> Result<Option<Box<str>>, Malformed> {
     if target.as_str().len() > URL_BYTES_MAX {
         return Err(Malformed {
             status: StatusCode::URI_TOO_LONG,
             error: "url_too_long",
         });
+    }
+    if target.is_canonical() {
+        return Ok(None);
     }
     match path::canonical(target.path()) {
         Ok(Cow::Borrowed(_)) => Ok(None),

@@ -8,11 +8,10 @@ use std::sync::Arc;
 
 use arc_swap::Guard;
 use bytes::Bytes;
-use http::uri::PathAndQuery;
 
 use super::{Edge, Malformed, Site, Viewer, ask, hit, part, recode::Chosen, reusable};
 use crate::{
-    fields::{host::Host, section::Section},
+    fields::{host::Host, section::Section, target::Target},
     policy::{
         Ask, ServerTiming, deliver,
         intent::{self, Intent},
@@ -28,7 +27,7 @@ use crate::{
 #[derive(Debug)]
 pub struct PlainHead {
     /// What it asks for, in origin form.
-    pub target: PathAndQuery,
+    pub target: Target,
     /// The host that it names; `None` where it has not one `Host` field, and that a sound one.
     pub host: Option<Host>,
     /// Its fields; none is about the connection, but for `Connection: keep-alive`, and none about

@@ -25,7 +25,7 @@ use std::{sync::Arc, time::Duration};
 use http::{Method, Version};
 use tokio::{io::duplex, time::sleep};
 use warmfront::{
-    fields::{host::Host, section::Section},
+    fields::{host::Host, section::Section, target::Target},
     policy::{Ask, Key, Scheme, partial},
     site::{Routed, Snapshot},
     store::Store,
@@ -249,7 +249,7 @@ fn keys(snapshot: &Arc<Snapshot>, path: &str) -> [Key; 2] {
         method: Method::GET,
         scheme: Scheme::Http,
         host,
-        target: path.parse().unwrap(),
+        target: Target::parse(path).unwrap(),
         rewritten: None,
         headers: Section::default(),
         has_body: false,
