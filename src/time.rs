@@ -63,8 +63,8 @@ thread_local! {
     static READ: Cell<Option<(Timestamp, u8)>> = const { Cell::new(None) };
 }
 
-/// This thread has slept: it reads the clock when it is next asked, and says the same up to
-/// 16 times unless it calls this again. To be called by whoever calls it after each sleep.
+/// This thread has slept: it reads the clock when it is next asked, and then says the same up to
+/// 16 times in all, or until it has slept again. Who calls this once calls it after every sleep.
 pub fn woken() {
     READ.set(Some((Timestamp(0), 0)));
 }

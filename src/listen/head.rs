@@ -1,7 +1,7 @@
 //! The head of a request that is as plain as most are, read beneath the HTTP library.
 //!
-//! It is read by the parser that hyper uses, into the types that hyper makes of it. Whatever
-//! says something of the connection, of a body or of a protocol is left to hyper.
+//! It is read by the parser that hyper uses, into what every request is to us. Whatever says
+//! something of the connection, of a body or of a protocol is left to hyper.
 
 use std::{mem::MaybeUninit, ops::Range};
 
