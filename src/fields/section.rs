@@ -29,6 +29,7 @@ impl Section {
 
     /// Adds a line behind the others whose value lies there in the text; an empty one where
     /// that has no such part.
+    #[inline]
     pub fn line(&mut self, name: HeaderName, value: Range<usize>) {
         let at = |end| u32::try_from(end).unwrap_or(u32::MAX);
         self.lines.push((name, at(value.start)..at(value.end)));

@@ -57,6 +57,7 @@ impl Trusted {
 ///
 /// The viewer is the last address of `X-Forwarded-For` that is not trusted itself: each
 /// address before it was written by somebody who may have lied.
+#[inline]
 pub fn look_behind(ask: &mut Ask, trusted: &Trusted) {
     if trusted.is_empty() || !trusted.holds(ask.peer) {
         return;

@@ -156,6 +156,7 @@ impl Edge {
 }
 
 /// What to do with `object` for `ask`, which it matches.
+#[inline]
 fn reusable(object: &Object, ask: &Ask, rules: &Rules, now: Timestamp) -> Reuse {
     let decided = reuse::reuse(&object.meta, ask, rules, now);
     if object.is_softened() {
