@@ -353,7 +353,7 @@ fn to_origin(ask: &Ask, route: &Route, purpose: Purpose) -> Result<Decision, Str
         "{:?}: {} {}",
         origin.id,
         outgoing.method(),
-        outgoing.target()
+        outgoing.target().as_str()
     );
     Ok(Decision::new("origin", answer).with(details.collect()))
 }

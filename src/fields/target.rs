@@ -57,6 +57,12 @@ impl Target {
         self.text[self.path..].strip_prefix('?')
     }
 
+    /// The same as the library has it.
+    pub fn for_uri(&self) -> PathAndQuery {
+        let target = PathAndQuery::try_from(self.as_str());
+        target.expect("nothing is a target that the library does not take")
+    }
+
     /// Whether [`super::path::canonical`] has nothing to do for its path; false where that was
     /// not found out.
     pub fn is_canonical(&self) -> bool {
@@ -133,6 +139,7 @@ mod tests {
         check("/a%2fb", "/a%2fb", None, false);
         check("/{a}?b#c", "/{a}", Some("b"), false);
         check("?a=1", "/", Some("a=1"), false);
+        assert_eq!(Target::parse("?a=1").unwrap().for_uri(), "/?a=1");
         assert_eq!(Target::parse("/a b"), None);
     }
 
@@ -143,6 +150,7 @@ mod tests {
             prop_assert_eq!(target.is_some(), wanted.is_ok());
             if let (Some(target), Ok(wanted)) = (target, wanted) {
                 prop_assert_eq!(target.as_str(), wanted.as_str());
+                prop_assert_eq!(&target.for_uri(), &wanted);
                 prop_assert_eq!(target.path(), wanted.path());
                 prop_assert_eq!(target.query(), wanted.query());
                 let same = matches!(path::canonical(wanted.path()), Ok(Cow::Borrowed(_)));

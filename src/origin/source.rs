@@ -1,8 +1,9 @@
 //! A request that is not made yet: what an origin is to be asked, in no protocol's shape.
 
-use http::{HeaderMap, HeaderName, Method, Request, Uri, uri::PathAndQuery};
+use http::{HeaderMap, HeaderName, Method, Request, Uri};
 
 use crate::{
+    fields::target::Target,
     origin::{OnInterim, sent::Sent},
     policy::outgoing::Value,
 };
@@ -14,7 +15,7 @@ pub trait Source: Sync {
     /// Its method.
     fn method(&self) -> &Method;
     /// What it asks for, in origin form (RFC 9112 §3.2.1).
-    fn target(&self) -> &PathAndQuery;
+    fn target(&self) -> &Target;
     /// Whether it asks to change protocols: `Connection` and `Upgrade` are among its fields then.
     fn asks_upgrade(&self) -> bool;
     /// Gives its fields to `take`: `Host`, and end-to-end ones.
@@ -33,7 +34,7 @@ pub(super) fn message(source: &dyn Source, body: Sent) -> Request<Sent> {
     });
     let mut request = Request::new(body);
     *request.method_mut() = source.method().clone();
-    *request.uri_mut() = Uri::from(source.target().clone());
+    *request.uri_mut() = Uri::from(source.target().for_uri());
     *request.headers_mut() = fields;
     request
 }

@@ -14,7 +14,7 @@ use super::{
     forward::{Purpose, directs, passes, replaced, selects},
     peer::{X_FORWARDED_FOR, X_FORWARDED_PROTO},
 };
-use crate::fields::{cookie, encoding::Codings, forwarded, hop, query};
+use crate::fields::{cookie, encoding::Codings, forwarded, hop, query, target};
 
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
@@ -31,7 +31,7 @@ pub struct Outgoing<'a> {
     /// What every request to this origin has.
     fixed: &'a Target,
     /// The origin's prefix, the canonical path, the forwarded query.
-    target: PathAndQuery,
+    target: Cow<'a, target::Target>,
     /// Those of the edge itself.
     conditions: Vec<(HeaderName, HeaderValue)>,
 }
@@ -95,7 +95,7 @@ impl Outgoing<'_> {
     }
 
     /// The origin's prefix, the canonical path, the forwarded query.
-    pub fn target(&self) -> &PathAndQuery {
+    pub fn target(&self) -> &target::Target {
         &self.target
     }
 
@@ -246,7 +246,11 @@ fn cookies(ask: &Ask, rules: &Rules, mut take: impl FnMut(Value<'_>)) {
 }
 
 /// The origin's prefix, the canonical path and the forwarded parameters, raw and in order.
-fn path_and_query(ask: &Ask, rules: &Rules, prefix: &str) -> Result<PathAndQuery, InvalidUri> {
+fn path_and_query<'a>(
+    ask: &'a Ask,
+    rules: &Rules,
+    prefix: &str,
+) -> Result<Cow<'a, target::Target>, InvalidUri> {
     let query = match (&rules.forward.query, ask.query()) {
         (_, None) => None,
         (ForwardQuery::All, query) => query.map(Cow::Borrowed),
@@ -255,14 +259,14 @@ fn path_and_query(ask: &Ask, rules: &Rules, prefix: &str) -> Result<PathAndQuery
         (ForwardQuery::KeyAnd(names), Some(query)) => chosen(query, rules, names).map(Cow::Owned),
     };
     if prefix.is_empty() && ask.rewritten.is_none() && query.as_deref() == ask.target.query() {
-        return PathAndQuery::try_from(ask.target.as_str());
+        return Ok(Cow::Borrowed(&ask.target));
     }
     let path = ask.path();
     let whole = match query {
         Some(query) => format!("{prefix}{path}?{query}"),
         None => format!("{prefix}{path}"),
     };
-    PathAndQuery::try_from(whole)
+    Ok(Cow::Owned((&PathAndQuery::try_from(whole)?).into()))
 }
 
 fn chosen(query: &str, rules: &Rules, more: &[Vec<u8>]) -> Option<String> {
@@ -290,7 +294,7 @@ mod tests {
     fn sent(ask: &Ask, rules: &Rules, purpose: Purpose) -> (String, HeaderMap) {
         let target = target();
         let outgoing = request(ask, rules, &target, purpose).unwrap();
-        (outgoing.target().to_string(), outgoing.headers())
+        (outgoing.target().as_str().to_owned(), outgoing.headers())
     }
 
     fn with(named: &[(&'static str, &str)]) -> Ask {

@@ -1,10 +1,11 @@
 //! What a request to an origin is made of: what is forwarded, and who hears what precedes the
 //! response.
 
-use http::{HeaderName, Method, uri::PathAndQuery};
+use http::{HeaderName, Method};
 
 use super::Interims;
 use crate::{
+    fields::target::Target,
     origin::{OnInterim, Source},
     policy::outgoing::{Outgoing, Value},
 };
@@ -20,7 +21,7 @@ impl Source for Outbound<'_> {
         self.outgoing.method()
     }
 
-    fn target(&self) -> &PathAndQuery {
+    fn target(&self) -> &Target {
         self.outgoing.target()
     }
 

@@ -42,20 +42,18 @@ fn is_ours(name: &HeaderName) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use http::uri::PathAndQuery;
-
     use super::*;
-    use crate::{origin::OnInterim, policy::outgoing::Value};
+    use crate::{fields::target::Target, origin::OnInterim, policy::outgoing::Value};
 
     /// A request to `target` with `fields`.
-    struct Of(Method, PathAndQuery, Vec<(&'static str, &'static str)>);
+    struct Of(Method, Target, Vec<(&'static str, &'static str)>);
 
     impl Source for Of {
         fn method(&self) -> &Method {
             &self.0
         }
 
-        fn target(&self) -> &PathAndQuery {
+        fn target(&self) -> &Target {
             &self.1
         }
 
@@ -79,7 +77,7 @@ mod tests {
 
     #[track_caller]
     fn check(method: Method, target: &str, fields: &[(&'static str, &'static str)], wanted: &str) {
-        let text = head(&Of(method, target.parse().unwrap(), fields.to_vec()));
+        let text = head(&Of(method, Target::parse(target).unwrap(), fields.to_vec()));
         assert_eq!(String::from_utf8(text).unwrap(), wanted);
     }
 

@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, Request, request::Parts, uri::PathAndQuery};
+use http::{HeaderName, HeaderValue, Method, Request, request::Parts};
 use http_body_util::BodyExt;
 use hyper::{Response, body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
@@ -19,6 +19,7 @@ use tokio::{
     time::Instant,
 };
 use warmfront::{
+    fields::target,
     origin::{
         Dial, DialError, Dialling, FetchError, Fetched, Io, OnInterim, Origins, Received, Sent,
         Source,
@@ -235,14 +236,14 @@ fn request(method: &str, path: &str) -> Request<Sent> {
 
 /// A request whose head makes another one like it; its extensions may say who hears what comes
 /// before the response.
-struct Copied(Parts, PathAndQuery);
+struct Copied(Parts, target::Target);
 
 impl Source for Copied {
     fn method(&self) -> &Method {
         &self.0.method
     }
 
-    fn target(&self) -> &PathAndQuery {
+    fn target(&self) -> &target::Target {
         &self.1
     }
 
@@ -268,7 +269,7 @@ async fn send(
     request: Request<Sent>,
 ) -> Result<Fetched, FetchError> {
     let (head, body) = request.into_parts();
-    let target = head.uri.path_and_query().unwrap().clone();
+    let target = head.uri.path_and_query().unwrap().into();
     origins.send(origin, &Copied(head, target), body).await
 }
 
