@@ -53,8 +53,7 @@ impl From<SystemTime> for Timestamp {
     }
 }
 
-/// How often in a row a worker says the time that it read: as long as it does not sleep
-/// between, that many answers take no longer than a millisecond or two.
+/// How often in a row a worker says the time that it read.
 const SAID_MAX: u8 = 16;
 
 thread_local! {
@@ -63,10 +62,17 @@ thread_local! {
     static READ: Cell<Option<(Timestamp, u8)>> = const { Cell::new(None) };
 }
 
-/// This thread has slept: it reads the clock when it is next asked, and then says the same up to
-/// 16 times in all, or until it has slept again. Who calls this once calls it after every sleep.
-pub fn woken() {
+/// What this thread read of the clock counts no more: it reads it when it is next asked, and then
+/// says the same up to 16 times, or until this is called again. Who calls this once calls it after
+/// every sleep, and every half second while it never sleeps: so old is what it says at most.
+pub fn read_anew() {
     READ.set(Some((Timestamp(0), 0)));
+}
+
+/// As if this thread had read `now` just before.
+#[cfg(test)]
+pub(crate) fn pretend(now: Timestamp) {
+    READ.set(Some((now, SAID_MAX - 1)));
 }
 
 /// Wall time. Cloning is free; every part of one daemon holds the same clock.
@@ -144,13 +150,13 @@ mod tests {
         let said = || READ.get().map(|(_, left)| left);
         assert!(clock.now() > long_ago);
         assert_eq!(said(), None, "others read it each time");
-        woken();
+        read_anew();
         assert!(clock.now() > long_ago);
-        READ.set(Some((long_ago, SAID_MAX - 1)));
+        pretend(long_ago);
         assert!((1..SAID_MAX).all(|_| clock.now() == long_ago));
         assert!(clock.now() > long_ago, "it was said often enough");
         READ.set(Some((long_ago, 1)));
-        woken();
+        read_anew();
         assert!(clock.now() > long_ago);
     }
 

@@ -20,7 +20,7 @@ use super::{
     vitals::Order,
     watch::Watch,
 };
-use crate::observe;
+use crate::{observe, time::read_anew};
 
 /// Connections looked at before others get a turn: about 0.1 ms.
 const LOOKS_MAX: usize = 1024;
@@ -72,6 +72,8 @@ pub async fn sweep(roll: Arc<Roll>, bounds: Arc<LiveBounds>) {
     let mut now = Tick::default();
     loop {
         turns.tick().await;
+        // A worker that always has something to do never sleeps.
+        read_anew();
         now = now.next();
         roll.sweep(now);
         let bounds = bounds.now();
@@ -107,5 +109,25 @@ fn look(watch: &mut Watch, now: Tick, bounds: &Bounds, roll: &Roll) {
         watch.vitals().give(why.order());
     } else if watch.is_for_parking(&facts, now) {
         watch.vitals().give(Order::Park);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::{Clock, Timestamp, pretend};
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_read_of_the_clock_is_no_older_than_a_sweep() {
+        let swept = sweep(Arc::default(), Arc::new(LiveBounds::new(Bounds::default())));
+        let swept = tokio::spawn(swept);
+        yield_now().await;
+        let long_ago = Timestamp::from_unix(7);
+        pretend(long_ago);
+        assert_eq!(Clock::System.now(), long_ago);
+        tokio::time::advance(SWEEP_EVERY).await;
+        yield_now().await;
+        assert!(Clock::System.now() > long_ago);
+        swept.abort();
     }
 }

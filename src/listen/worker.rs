@@ -18,7 +18,7 @@ use super::{
     sweep::sweep,
     workers::Shared,
 };
-use crate::{observe, time::woken};
+use crate::{observe, time::read_anew};
 
 /// Threads for blocking calls. A worker makes none of its own, but the system's
 /// resolver is one, and each runtime has its own pool (512 threads by default).
@@ -50,7 +50,7 @@ pub(super) fn runtime() -> io::Result<Runtime> {
     Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS_MAX)
-        .on_thread_unpark(woken)
+        .on_thread_unpark(read_anew)
         .build()
 }
 
