@@ -6,6 +6,7 @@
 #[derive(Clone, Debug)]
 pub struct Text<const N: usize> {
     inline: [u8; N],
+    /// How much of that is used; more than there is once the text outgrew it.
     length: usize,
     /// Everything, once it outgrew the stack.
     spilled: Option<Vec<u8>>,
@@ -35,20 +36,19 @@ impl<const N: usize> Text<N> {
     /// on the stack.
     #[inline]
     pub fn room(&mut self, bytes: usize) -> Option<&mut [u8]> {
-        let start = self.length;
-        let room = self.inline.get_mut(start..start + bytes)?;
-        if self.spilled.is_some() {
-            return None;
-        }
+        let room = self.inline.get_mut(self.length..)?.get_mut(..bytes)?;
         self.length += bytes;
         Some(room)
     }
 
     #[cold]
     fn spill(&mut self, bytes: &[u8]) {
-        let inline = &self.inline[..self.length];
-        let spilled = self.spilled.get_or_insert_with(|| inline.to_vec());
+        let spilled = match &mut self.spilled {
+            Some(spilled) => spilled,
+            None => self.spilled.insert(self.inline[..self.length].to_vec()),
+        };
         spilled.extend_from_slice(bytes);
+        self.length = N + 1;
     }
 
     /// Appends `number` in decimal; a third of what formatting it takes.

@@ -225,7 +225,16 @@ impl<I: AsyncRead + AsyncWrite + Unpin, R: Respond> Express<I, R> {
     /// # Errors
     ///
     /// When it broke off, or the viewer left before its end.
+    #[inline]
     pub(super) fn poll_answered(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.turn {
+            Turn::Idle => Poll::Ready(Ok(())),
+            _ => self.poll_turn(cx),
+        }
+    }
+
+    /// The same where something is.
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             match &mut self.turn {
                 Turn::Idle => return Poll::Ready(Ok(())),

@@ -111,10 +111,11 @@ pub(super) fn plain(
         host,
         headers,
     } = head;
-    let host = host.ok_or(NO_HOST);
-    let found = host.and_then(|host| Ok((host, rewritten(&target)?)));
-    let (host, rewritten) = match found {
-        Ok(found) => found,
+    let Some(host) = host else {
+        return Err((NO_HOST, headers));
+    };
+    let rewritten = match rewritten(&target) {
+        Ok(rewritten) => rewritten,
         Err(why) => return Err((why, headers)),
     };
     Ok(Ask {
