@@ -16,6 +16,9 @@
 //! and `edge - rim` that of `serve::respond`: looking, deciding and writing the head.
 //! `load/run.sh` measures the ratio in time, over sockets.
 //!
+//! A viewer's fields are the same in each of its requests, but for `edge_traced`, where one is
+//! new each time.
+//!
 //! `pass` is what an edge does with an answer that is never kept; the origin's instructions, and
 //! those of the pipe to it, are in it.
 //!
@@ -63,6 +66,10 @@ const CONDITIONAL: Asked = Asked {
     line: "if-none-match: \"6f1c2b9d\"\r\n",
     ..ONE
 };
+const TRACED: Asked = Asked {
+    line: "x-trace: aa\r\n",
+    ..ONE
+};
 const HEAD: Asked = Asked {
     method: "HEAD",
     ..ONE
@@ -83,6 +90,7 @@ const WARM: usize = 10;
 #[bench::edge_16k(Server::Edge, SIXTEEN)]
 #[bench::edge_varying(Server::Edge, VARYING)]
 #[bench::edge_304(Server::Edge, CONDITIONAL)]
+#[bench::edge_traced(Server::Edge, TRACED)]
 #[bench::edge_head(Server::Edge, HEAD)]
 #[bench::pass(Server::Edge, PASSED)]
 fn http1(mut asking: Asking<Http1>) -> Asking<Http1> {

@@ -41,6 +41,8 @@ pub(crate) trait Viewer: Sized {
 pub(crate) struct Http1 {
     pipe: DuplexStream,
     request: Vec<u8>,
+    /// Where the two letters of an `x-trace` are, which are others each time.
+    trace: Option<usize>,
     /// The last reply; all but the first have its length.
     pub(crate) reply: Vec<u8>,
     asked: u32,
@@ -58,8 +60,10 @@ impl Viewer for Http1 {
             fields.concat(),
             asked.line,
         );
+        let trace = asked.line.starts_with("x-trace: ");
         Self {
             pipe,
+            trace: trace.then(|| request.len() - "aa\r\n\r\n".len()),
             request: request.into_bytes(),
             reply: Vec::new(),
             asked: 0,
@@ -68,6 +72,10 @@ impl Viewer for Http1 {
 
     /// The first reply may be a miss, and the second is as long as all that follow.
     async fn ask(&mut self) {
+        if let Some(at) = self.trace {
+            self.request[at] = b'a' + (self.asked / 26 % 26) as u8;
+            self.request[at + 1] = b'a' + (self.asked % 26) as u8;
+        }
         let written = self.pipe.write_all(&self.request).await;
         written.expect("a server that reads");
         self.asked += 1;

@@ -77,6 +77,11 @@ impl Section {
         lines.map(|(name, value)| (name, self.value(value)))
     }
 
+    /// Where the values lie; what else lies there is whoever's who made it.
+    pub fn text(&self) -> &[u8] {
+        &self.text
+    }
+
     /// How many lines there are.
     pub fn len(&self) -> usize {
         self.lines.len()

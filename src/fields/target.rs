@@ -20,7 +20,7 @@ impl Target {
 
     /// The same of what most are: of letters, digits and what RFC 3986 §3.3 lets stand beside
     /// them. One look at each byte tells where its path ends, and whether that is canonical.
-    fn plain(text: &str) -> Option<Self> {
+    pub fn plain(text: &str) -> Option<Self> {
         let (mut path, mut seen, mut before) = (text.len(), 0, 0);
         for (at, byte) in text.bytes().enumerate() {
             let kind = KINDS[usize::from(byte)];

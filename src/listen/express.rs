@@ -25,7 +25,8 @@ use http::{Response, header};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{
-    Respond, Viewer, head,
+    Respond, Viewer,
+    heads::Heads,
     layers::{Answer, answer_plain},
     outgoing::Outgoing,
     vitals::Order,
@@ -38,6 +39,7 @@ pub(super) struct Express<I, R: Respond> {
     wire: Wire<I>,
     respond: R,
     viewer: Viewer,
+    heads: Heads,
     /// What of ours is under way.
     turn: Turn<R::Body>,
     /// Nothing of hyper's is under way.
@@ -69,6 +71,7 @@ impl<I, R: Respond> Express<I, R> {
             wire,
             respond,
             viewer,
+            heads: Heads::default(),
             turn: Turn::Idle,
             settled: true,
             over: false,
@@ -167,7 +170,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin, R: Respond> Express<I, R> {
         let mut lines = LINES.take().unwrap_or_default();
         lines.clear();
         let looked_at = || {
-            let head = || head::plain(bytes);
+            let head = || self.heads.plain(bytes);
             self.respond.at_hand(head, &self.viewer, &mut lines)
         };
         // Who panics here panics in hyper's care as well, and is answered there.

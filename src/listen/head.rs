@@ -37,8 +37,10 @@ pub(super) fn plain(bytes: &[u8]) -> Option<PlainHead> {
         return None;
     }
     let target = read.path.filter(|target| target.starts_with('/'))?;
+    let (_, line_end) = bytes.split_at_checked(place(bytes, target.as_bytes()).end)?;
+    let text = &line_end[memchr::memchr(b'\n', line_end)? + 1..];
     let target = Target::parse(target)?;
-    let mut headers = Section::within(bytes.to_vec(), read.headers.len());
+    let mut headers = Section::within(text.to_vec(), read.headers.len());
     let (mut hosts, mut host) = (0, None);
     for field in read.headers.iter() {
         let name = HeaderName::from_bytes(field.name.as_bytes()).ok()?;
@@ -49,7 +51,7 @@ pub(super) fn plain(bytes: &[u8]) -> Option<PlainHead> {
             hosts += 1;
             host = Host::parse_authority(field.value).ok();
         }
-        headers.line(name, place(bytes, field.value));
+        headers.line(name, place(text, field.value));
     }
     Some(PlainHead {
         target,

@@ -47,6 +47,7 @@ mod conn;
 mod express;
 mod frames;
 mod head;
+mod heads;
 mod layers;
 mod messages;
 mod outbox;
