@@ -7,10 +7,10 @@
 //!    └────────preface──────▶ HTTP/2
 //! ```
 //!
-//! While it is opening, a connection holds no buffer: hyper makes its own two
-//! (8 KiB each) only for one that asks for more than plain GETs. An HTTP/1
-//! connection that falls idle is parked, which gives them back, so thousands of
-//! idle viewers cost little more than their sockets.
+//! While it is opening, a connection holds no buffer, but for the fields that its viewer says
+//! again and again (`heads.rs`): hyper makes its own two (8 KiB each) only for one that asks for
+//! more than plain GETs. An HTTP/1 connection that falls idle is parked, which gives them back,
+//! so thousands of idle viewers cost little more than their sockets.
 
 use std::{
     future::poll_fn,

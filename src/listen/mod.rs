@@ -15,6 +15,7 @@
 //! |---|---|
 //! | first byte, whole head, idle time | [`Bounds`], live |
 //! | a viewer that stops reading, or stops sending a body | `overdue.rs` |
+//! | what an idle connection keeps of its heads | `heads.rs` |
 //! | bytes of a head, streams, windows, resets | `protocol.rs` |
 //! | frames that are worth nothing | `calm.rs` |
 //! | where a message ends, in one reading | `messages.rs` |
