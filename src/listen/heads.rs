@@ -9,8 +9,8 @@ use crate::{
     serve::PlainHead,
 };
 
-/// The longest fields that are kept, in bytes: an idle connection may hold as much, and most
-/// viewers send less.
+/// The longest fields that are kept, in bytes; most viewers send less. With the names and the
+/// places of as many as a plain head may have, an idle connection holds four times that at worst.
 const KEPT_MAX: usize = 2 * 1024;
 
 /// After so many heads in a row whose fields were new, no more are kept: the next are new as well.
