@@ -25,7 +25,7 @@ const INLINE: usize = 48;
 /// It is a lower-case name or IPv4 address of letters, digits, `-`, `_` and
 /// inner dots, at most [`HOST_MAX`] bytes, or an IPv6 address in brackets in its
 /// one short form. Up to 48 bytes neither parsing nor cloning allocates.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Host(SmallVec<[u8; INLINE]>);
 
 /// Why a text is not a host. For a request the answer is 400.
@@ -52,6 +52,14 @@ pub enum BadHost {
     /// A port, or a `*` elsewhere than as the whole first label, in a pattern.
     #[error("host pattern is neither a host without a port nor `*.` before a name")]
     Pattern,
+}
+
+/// In one piece; the derived one goes byte by byte.
+impl Clone for Host {
+    #[inline]
+    fn clone(&self) -> Self {
+        Self(SmallVec::from_slice(&self.0))
+    }
 }
 
 impl Host {

@@ -3,21 +3,25 @@
 //! A request has a dozen fields and is asked for as many, most of which it has not: a look
 //! through their names takes less than a map of them takes to build.
 
-use std::{borrow::Borrow, fmt, ops::Range};
+use std::{borrow::Borrow, fmt, ops::Range, sync::Arc};
 
 use http::{HeaderMap, HeaderName};
 
-/// A request's fields, in the order in which they came.
+/// A request's fields, in the order in which they came; a clone shares them until it is changed.
+#[derive(Clone, Default)]
+pub struct Section(Arc<Lines>);
+
+/// Fields that are being read.
 ///
 /// Their values lie in one text: to share it among values of their own would take more than
 /// most are ever asked for.
 #[derive(Clone, Default)]
-pub struct Section {
+pub struct Lines {
     text: Vec<u8>,
     lines: Vec<(HeaderName, Range<u32>)>,
 }
 
-impl Section {
+impl Lines {
     /// None yet, with room for so many; [`Self::line`] says where in `text` they are.
     #[inline]
     pub fn within(text: Vec<u8>, lines: usize) -> Self {
@@ -35,22 +39,34 @@ impl Section {
         self.lines.push((name, at(value.start)..at(value.end)));
     }
 
-    /// Adds a line behind the others.
-    pub fn append(&mut self, name: HeaderName, value: impl AsRef<[u8]>) {
+    fn append(&mut self, name: HeaderName, value: impl AsRef<[u8]>) {
         let start = self.text.len();
         self.text.extend_from_slice(value.as_ref());
         self.line(name, start..self.text.len());
     }
 
+    fn value(&self, at: &Range<u32>) -> &[u8] {
+        let part = at.start as usize..at.end as usize;
+        self.text.get(part).unwrap_or_default()
+    }
+}
+
+impl Section {
+    /// Adds a line behind the others.
+    pub fn append(&mut self, name: HeaderName, value: impl AsRef<[u8]>) {
+        Arc::make_mut(&mut self.0).append(name, value);
+    }
+
     /// Adds a line in the place of every other of this name.
     pub fn insert(&mut self, name: HeaderName, value: impl AsRef<[u8]>) {
-        self.lines.retain(|(one, _)| *one != name);
-        self.append(name, value);
+        let read = Arc::make_mut(&mut self.0);
+        read.lines.retain(|(one, _)| *one != name);
+        read.append(name, value);
     }
 
     /// Whether there is a field `name`.
     pub fn has(&self, name: impl Borrow<HeaderName>) -> bool {
-        self.lines.iter().any(|(one, _)| one == name.borrow())
+        self.0.lines.iter().any(|(one, _)| one == name.borrow())
     }
 
     /// The first value of `name`.
@@ -66,57 +82,64 @@ impl Section {
 
     /// Every value of `name`, in order.
     pub fn get_all<N: Borrow<HeaderName>>(&self, name: N) -> impl Iterator<Item = &[u8]> {
-        let lines = self.lines.iter();
+        let lines = self.0.lines.iter();
         let named = lines.filter(move |(one, _)| one == name.borrow());
-        named.map(|(_, value)| self.value(value))
+        named.map(|(_, value)| self.0.value(value))
     }
 
     /// Every line.
     pub fn iter(&self) -> impl Iterator<Item = (&HeaderName, &[u8])> {
-        let lines = self.lines.iter();
-        lines.map(|(name, value)| (name, self.value(value)))
+        let lines = self.0.lines.iter();
+        lines.map(|(name, value)| (name, self.0.value(value)))
     }
 
     /// Where the values lie; what else lies there is whoever's who made it.
     pub fn text(&self) -> &[u8] {
-        &self.text
+        &self.0.text
     }
 
     /// How many lines there are.
     pub fn len(&self) -> usize {
-        self.lines.len()
+        self.0.lines.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.lines.is_empty()
-    }
-
-    fn value(&self, at: &Range<u32>) -> &[u8] {
-        let part = at.start as usize..at.end as usize;
-        self.text.get(part).unwrap_or_default()
+        self.0.lines.is_empty()
     }
 }
 
 /// The names alone: values are nobody's but the viewer's.
 impl fmt::Debug for Section {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = self.lines.iter().map(|(name, _)| name);
+        let names = self.iter().map(|(name, _)| name);
         f.debug_list().entries(names).finish()
+    }
+}
+
+impl From<Lines> for Section {
+    fn from(read: Lines) -> Self {
+        Self(Arc::new(read))
     }
 }
 
 impl From<HeaderMap> for Section {
     fn from(map: HeaderMap) -> Self {
         let bytes = map.values().map(|value| value.len()).sum();
-        let mut section = Self::within(Vec::with_capacity(bytes), map.len());
-        section.extend(map);
-        section
+        let mut read = Lines::within(Vec::with_capacity(bytes), map.len());
+        read.extend(map);
+        read.into()
+    }
+}
+
+impl<V: AsRef<[u8]>> Extend<(Option<HeaderName>, V)> for Section {
+    fn extend<L: IntoIterator<Item = (Option<HeaderName>, V)>>(&mut self, lines: L) {
+        Arc::make_mut(&mut self.0).extend(lines);
     }
 }
 
 /// As maps give their lines: a further one of the same name has none.
-impl<V: AsRef<[u8]>> Extend<(Option<HeaderName>, V)> for Section {
+impl<V: AsRef<[u8]>> Extend<(Option<HeaderName>, V)> for Lines {
     fn extend<L: IntoIterator<Item = (Option<HeaderName>, V)>>(&mut self, lines: L) {
         for (name, value) in lines {
             let before = || self.lines.last().map(|(name, _)| name.clone());

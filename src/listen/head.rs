@@ -12,7 +12,7 @@ use http::{
 
 use super::protocol::HEAD_MAX;
 use crate::{
-    fields::{host::Host, section::Section, target::Target},
+    fields::{host::Host, section::Lines, target::Target},
     serve::PlainHead,
 };
 
@@ -40,7 +40,7 @@ pub(super) fn plain(bytes: &[u8]) -> Option<PlainHead> {
     let (_, line_end) = bytes.split_at_checked(place(bytes, target.as_bytes()).end)?;
     let text = &line_end[memchr::memchr(b'\n', line_end)? + 1..];
     let target = Target::parse(target)?;
-    let mut headers = Section::within(text.to_vec(), read.headers.len());
+    let mut headers = Lines::within(text.to_vec(), read.headers.len());
     let (mut hosts, mut host) = (0, None);
     for field in read.headers.iter() {
         let name = HeaderName::from_bytes(field.name.as_bytes()).ok()?;
@@ -56,7 +56,7 @@ pub(super) fn plain(bytes: &[u8]) -> Option<PlainHead> {
     Some(PlainHead {
         target,
         host: host.filter(|_| hosts == 1).map(|(host, _)| host),
-        headers,
+        headers: headers.into(),
     })
 }
 

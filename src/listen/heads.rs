@@ -1,7 +1,8 @@
 //! The plain heads of one connection, whose fields are read once while they stay the same.
 //!
 //! A viewer says much the same of itself with each of its requests, and many say the very same.
-//! Fields that come again byte for byte mean what they meant: only the line before them is read.
+//! Fields that come again byte for byte mean what they meant: only the line before them is read,
+//! and they are shared, not copied.
 
 use super::{head, protocol::HEAD_MAX};
 use crate::{
