@@ -242,6 +242,22 @@ fn beside_changes(store: &Store, meanwhile: impl Fn()) {
     });
 }
 
+/// A coding that came while a change was counted was counted for the entry and not for its part.
+#[test]
+fn a_coding_that_comes_amid_a_change_is_counted_once() {
+    let store = store();
+    beside_changes(&store, || {
+        let object = keep(&store, 1, "recoded", 10).unwrap();
+        for coding in Coding::ALL {
+            if let Some(claim) = store.claim(Key(1), &object, coding) {
+                store.recoded(Key(1), claim, b"coded");
+            }
+        }
+    });
+    let (believed, real) = store.0.memory.weights();
+    assert_eq!(believed, real);
+}
+
 #[test]
 fn a_change_beside_it_hides_no_variant_from_a_viewer() {
     let store = store();

@@ -77,7 +77,7 @@ impl Entry {
         self.variants.as_ref()
     }
 
-    /// What it weighs, in bytes.
+    /// What it is counted for, in bytes.
     pub(super) const fn weight(&self) -> u64 {
         self.weight
     }
@@ -105,7 +105,8 @@ impl Entry {
         *self.hits.get_mut() = 0;
     }
 
-    /// Puts `variants` in the place of those that are here, and returns these.
+    /// Puts `variants` in the place of those that are here, and returns these. Weighs them once:
+    /// a coding that comes meanwhile is counted by whoever brings it.
     pub(super) fn replace(&mut self, variants: Variants) -> Option<Variants> {
         self.weight = variants.cost();
         self.variants.replace(variants)

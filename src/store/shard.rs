@@ -95,8 +95,9 @@ impl Shard {
                     }
                     Change::Put(variants) => {
                         let entry = self.entries.at(place);
-                        let (before, now) = (entry.weight(), variants.cost());
+                        let before = entry.weight();
                         let old = entry.replace(variants);
+                        let now = entry.weight();
                         match entry.line {
                             Line::New => self.new.reweigh(before, now),
                             Line::Wanted => self.wanted.reweigh(before, now),
